@@ -1,0 +1,1 @@
+//! What the kube-events daemons share: logs, signals, probes and config reload.

@@ -1,0 +1,1 @@
+//! Watches Kubernetes Events and delivers them to sinks.

@@ -1,0 +1,1 @@
+//! The kube-events command line: demo, run, rules, crds.

@@ -1,0 +1,1 @@
+//! Evaluates rules on Kubernetes Events and sends notifications and alerts.

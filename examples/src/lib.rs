@@ -1,0 +1,1 @@
+//! Small whole programs that embed the kube-events crates.
