@@ -1,1 +1,16 @@
-//! .
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+
+pub mod batch;
+pub mod checkpoint;
+pub mod event;
+pub mod gap;
+pub mod metrics;
+pub mod resource_version;
+pub mod sink;
+
+pub use batch::{Batch, Item};
+pub use event::{Event, EventKey};
+pub use gap::Gap;
+pub use resource_version::ResourceVersion;
+pub use sink::{SendError, Sink, sink_fn};
