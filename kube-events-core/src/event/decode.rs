@@ -1,8 +1,11 @@
 //! Bytes to [`Event`], in one pass.
 
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{borrow::Cow, marker::PhantomData, ops::Range, sync::Arc};
 
-use serde::{Deserialize, Deserializer, de::Visitor};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::value::RawValue;
 
 use super::{Api, Event, Hot, Inner, Span};
@@ -34,11 +37,11 @@ struct Fields<'a> {
     #[serde(borrow, default, rename = "apiVersion")]
     api_version: Text<'a>,
     #[serde(borrow, default)]
-    metadata: Option<Metadata<'a>>,
+    metadata: Object<Metadata<'a>>,
     #[serde(borrow, default, rename = "involvedObject")]
-    involved_object: Option<Reference<'a>>,
+    involved_object: Object<Reference<'a>>,
     #[serde(borrow, default)]
-    regarding: Option<Reference<'a>>,
+    regarding: Object<Reference<'a>>,
     #[serde(borrow, default)]
     reason: Text<'a>,
     #[serde(borrow, default)]
@@ -46,9 +49,9 @@ struct Fields<'a> {
     #[serde(borrow, default)]
     note: Text<'a>,
     #[serde(borrow, default)]
-    source: Option<Source<'a>>,
+    source: Object<Source<'a>>,
     #[serde(borrow, default, rename = "deprecatedSource")]
-    deprecated_source: Option<Source<'a>>,
+    deprecated_source: Object<Source<'a>>,
     #[serde(borrow, default, rename = "firstTimestamp", alias = "deprecatedFirstTimestamp")]
     first_timestamp: Text<'a>,
     #[serde(borrow, default, rename = "lastTimestamp", alias = "deprecatedLastTimestamp")]
@@ -60,7 +63,7 @@ struct Fields<'a> {
     #[serde(borrow, default, rename = "type")]
     type_: Text<'a>,
     #[serde(borrow, default)]
-    series: Option<Series<'a>>,
+    series: Object<Series<'a>>,
     #[serde(borrow, default)]
     action: Text<'a>,
     #[serde(borrow, default, rename = "reportingComponent", alias = "reportingController")]
@@ -85,7 +88,7 @@ struct Metadata<'a> {
     resource_version: Text<'a>,
     #[serde(borrow, default, rename = "creationTimestamp")]
     creation_timestamp: Text<'a>,
-    #[serde(borrow, default, rename = "managedFields")]
+    #[serde(borrow, default, rename = "managedFields", deserialize_with = "raw")]
     managed_fields: Option<&'a RawValue>,
 }
 
@@ -122,6 +125,9 @@ struct Series<'a> {
     #[serde(borrow, default, rename = "lastObservedTime")]
     last_observed_time: Text<'a>,
 }
+
+/// An object, or `null`. Derived structs alone would take an array as well.
+struct Object<T>(Option<T>);
 
 /// A string, or `null`; borrowed where the JSON holds it without escapes.
 #[derive(Default)]
@@ -161,13 +167,17 @@ impl Decoder {
     /// # Errors
     /// As [`Event::decode`].
     pub fn decode_prefix(&self, text: &str) -> Result<(Event, usize), DecodeError> {
+        let start = text.len() - text.trim_ascii_start().len();
+        // Derived structs can be read from arrays, too.
+        if text[start..].starts_with('[') {
+            return Err(DecodeError::at(text, start, "this is an array, not an Event"));
+        }
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<Fields<'_>>();
         let fields = match values.next() {
             Some(fields) => fields?,
             None => return Err(DecodeError::at(text, text.len(), "there is no JSON here")),
         };
         let end = values.byte_offset();
-        let start = text.len() - text.trim_ascii_start().len();
         let event = match fields.wrapped {
             Some(inner) => self.unwrap(text, inner.get(), &fields.cluster.0)?,
             None => self.build(text, start..end, &fields)?,
@@ -222,6 +232,7 @@ impl<'a> Builder<'a> {
         let api = api_of(fields, decoder.api);
         let cut = fields
             .metadata
+            .0
             .as_ref()
             .and_then(|metadata| metadata.managed_fields)
             .map_or(0..0, |value| member(source, offset(text, value.get()) - object.start, value));
@@ -265,13 +276,13 @@ impl<'a> Builder<'a> {
 
     fn finish(mut self, fields: &Fields<'_>) -> Event {
         self.place(Hot::Cluster, &fields.cluster);
-        if let Some(metadata) = &fields.metadata {
+        if let Some(metadata) = &fields.metadata.0 {
             self.metadata(metadata);
         }
-        if let Some(object) = fields.involved_object.as_ref().or(fields.regarding.as_ref()) {
+        if let Some(object) = fields.involved_object.0.as_ref().or(fields.regarding.0.as_ref()) {
             self.involved_object(object);
         }
-        if let Some(source) = fields.source.as_ref().or(fields.deprecated_source.as_ref()) {
+        if let Some(source) = fields.source.0.as_ref().or(fields.deprecated_source.0.as_ref()) {
             self.place(Hot::SourceComponent, &source.component);
             self.place(Hot::SourceHost, &source.host);
         }
@@ -286,7 +297,7 @@ impl<'a> Builder<'a> {
         self.place(Hot::LastTimestamp, &fields.last_timestamp);
         self.place(Hot::EventTime, &fields.event_time);
         let mut series_count = None;
-        if let Some(series) = &fields.series {
+        if let Some(series) = &fields.series.0 {
             series_count = series.count;
             self.place(Hot::LastObservedTime, &series.last_observed_time);
         }
@@ -324,7 +335,7 @@ impl<'a> Builder<'a> {
     /// Notes where a string stands in the copy; an absent one changes nothing.
     fn place(&mut self, field: Hot, text: &Text<'_>) {
         match &text.0 {
-            Cow::Borrowed("") => {}
+            text if text.is_empty() => {}
             Cow::Borrowed(text) => {
                 let start = text.as_ptr() as usize - self.origin;
                 debug_assert!(start + text.len() <= self.source.len());
@@ -347,7 +358,7 @@ fn api_of(fields: &Fields<'_>, default: Option<Api>) -> Api {
     match &*fields.api_version.0 {
         "events.k8s.io/v1" => Api::EventsV1,
         "v1" => Api::CoreV1,
-        _ if fields.regarding.is_some() => Api::EventsV1,
+        _ if fields.regarding.0.is_some() => Api::EventsV1,
         _ => default.unwrap_or_default(),
     }
 }
@@ -386,6 +397,13 @@ fn one_line(text: &mut String) {
     }
 }
 
+/// A `null` is a value here too: it has a place in the text.
+fn raw<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
+}
+
 fn offset(text: &str, part: &str) -> usize {
     part.as_ptr() as usize - text.as_ptr() as usize
 }
@@ -419,6 +437,42 @@ impl From<serde_json::Error> for DecodeError {
         let place = format!(" at line {} column {}", error.line(), error.column());
         let reason = whole.strip_suffix(&place).unwrap_or(&whole).to_owned();
         Self { line: error.line(), column: error.column(), reason }
+    }
+}
+
+// === impl Object ===
+
+impl<T> Default for Object<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_option(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_none<E>(self) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Some)
     }
 }
 
