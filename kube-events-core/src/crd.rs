@@ -1,0 +1,73 @@
+//! The custom resources of `events.kubesphere.io/v1alpha1`, and the settings of sinks.
+//!
+//! | kind | short name | what it asks for |
+//! |---|---|---|
+#![cfg_attr(
+    feature = "kubernetes",
+    doc = "| `Exporter` | `ex` | an exporter and its sinks: [`ExporterSpec`] |"
+)]
+#![cfg_attr(
+    feature = "kubernetes",
+    doc = "| `Ruler` | `erl` | rulers, the Rules that they look at, and their sinks: [`RulerSpec`] |"
+)]
+//! | `Rule` | `er` | conditions on Events and what follows from them: [`RuleSpec`] |
+//!
+//! [`RuleSpec`] and everything in [`sinks`] are plain data that need no Kubernetes crate: a
+//! configuration file holds the same types as the resources. The other specs hold pod settings and
+//! need the feature `kubernetes`. The feature `crd` adds the resources themselves (`Exporter`,
+//! `Ruler`, `Rule`) and `all`, which gives their definitions for an API server.
+
+pub mod duration;
+#[cfg(feature = "kubernetes")]
+mod exporter;
+mod port;
+mod rule;
+#[cfg(feature = "kubernetes")]
+mod ruler;
+pub mod sinks;
+mod size;
+#[cfg(feature = "kubernetes")]
+mod status;
+#[cfg(feature = "kubernetes")]
+mod workload;
+
+#[cfg(feature = "crd")]
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+#[cfg(feature = "crd")]
+use kube::CustomResourceExt;
+
+#[cfg(feature = "crd")]
+pub use exporter::Exporter;
+#[cfg(feature = "kubernetes")]
+pub use exporter::ExporterSpec;
+pub use port::ServicePort;
+#[cfg(feature = "crd")]
+pub use rule::Rule;
+pub use rule::{EventRule, RuleSpec, RuleType};
+#[cfg(feature = "crd")]
+pub use ruler::Ruler;
+#[cfg(feature = "kubernetes")]
+pub use ruler::RulerSpec;
+pub use size::ByteSize;
+#[cfg(feature = "kubernetes")]
+pub use status::Status;
+#[cfg(feature = "kubernetes")]
+pub use workload::Workload;
+
+/// The API group of all three kinds.
+pub const GROUP: &str = "events.kubesphere.io";
+
+/// The version of all three kinds.
+pub const VERSION: &str = "v1alpha1";
+
+/// The label of a Rule that says how far it reaches: `cluster`, `workspace` or `namespace`.
+pub const RULE_SCOPE_LABEL: &str = "kubesphere.io/rule-scope";
+
+/// The label of namespaces, and of Rules of scope `workspace`, that names their workspace.
+pub const WORKSPACE_LABEL: &str = "kubesphere.io/workspace";
+
+/// The definitions of all three kinds, as an API server takes them.
+#[cfg(feature = "crd")]
+pub fn all() -> Vec<CustomResourceDefinition> {
+    vec![Exporter::crd(), Ruler::crd(), Rule::crd()]
+}

@@ -1,0 +1,116 @@
+//! Durations as people write them: `10s`, `1m30s`, `7d`.
+//!
+//! For fields of type `Option<Duration>`: `#[serde(default, with = "duration")]`. Every form that
+//! Go's `time.ParseDuration` writes is read; days and weeks (of 24 hours) are understood as well.
+
+use std::time::Duration;
+
+use jiff::{
+    Span, SpanRelativeTo,
+    fmt::friendly::{Designator, Spacing, SpanPrinter},
+};
+use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+/// A text that is not a duration.
+#[derive(Debug, thiserror::Error)]
+#[error("not a duration like 10s, 1m30s or 7d: {text:?}")]
+pub struct DurationError {
+    text: String,
+    source: Option<jiff::Error>,
+}
+
+/// Reads a duration.
+///
+/// # Errors
+///
+/// When the text is no duration, is negative, or uses months or years, whose length varies.
+pub fn parse(text: &str) -> Result<Duration, DurationError> {
+    let error = |source| DurationError { text: text.to_owned(), source };
+    let span: Span = text.parse().map_err(|source| error(Some(source)))?;
+    let signed = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|source| error(Some(source)))?;
+    Duration::try_from(signed).map_err(|_| error(None))
+}
+
+/// Writes a duration in the form that [`parse`] and Go read.
+pub fn format(duration: Duration) -> String {
+    SpanPrinter::new()
+        .designator(Designator::Compact)
+        .spacing(Spacing::None)
+        .unsigned_duration_to_string(&duration)
+}
+
+/// Serializes as [`format`] writes it.
+///
+/// # Errors
+///
+/// Those of the serializer.
+#[expect(clippy::ref_option, reason = "the signature that serde's `with` asks for")]
+pub fn serialize<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => serializer.serialize_str(&format(*duration)),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Deserializes as [`parse`] reads it; null is `None`.
+///
+/// # Errors
+///
+/// Those of [`parse`] and of the deserializer.
+pub fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| parse(&text).map_err(D::Error::custom)).transpose()
+}
+
+#[cfg(feature = "crd")]
+pub(crate) fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "string",
+        "nullable": true,
+        "pattern": r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h|d|w))+$",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_go_writes_is_read() {
+        for (text, millis) in [
+            ("10s", 10_000),
+            ("1m30s", 90_000),
+            ("1.5h", 5_400_000),
+            ("250ms", 250),
+            ("0s", 0),
+            ("5m0s", 300_000),
+            ("7d", 604_800_000),
+        ] {
+            assert_eq!(parse(text).unwrap(), Duration::from_millis(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for millis in [0, 1, 1500, 90_000, 5_400_000, 604_800_001] {
+            let duration = Duration::from_millis(millis);
+            assert_eq!(parse(&format(duration)).unwrap(), duration);
+        }
+        assert_eq!(format(Duration::from_secs(90)), "1m30s");
+    }
+
+    #[test]
+    fn what_is_no_length_of_time_is_refused() {
+        for text in ["", "10", "soon", "-5s", "1mo", "1y"] {
+            let error = parse(text).unwrap_err();
+            assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        }
+    }
+}

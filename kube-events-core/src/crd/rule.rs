@@ -1,0 +1,155 @@
+//! `Rule`: conditions on Events and what follows from them.
+
+use std::{collections::BTreeMap, convert::Infallible, fmt, str::FromStr};
+
+#[cfg(feature = "crd")]
+use kube::{CustomResource, KubeSchema};
+#[cfg(feature = "crd")]
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Conditions on Events, and the notifications and alerts that follow from them.
+///
+/// The label `kubesphere.io/rule-scope` of the object says how far its rules reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(CustomResource, KubeSchema))]
+#[cfg_attr(
+    feature = "crd",
+    kube(
+        group = "events.kubesphere.io",
+        version = "v1alpha1",
+        kind = "Rule",
+        plural = "rules",
+        shortname = "er",
+        category = "kube-events",
+        namespaced,
+        derive = "PartialEq",
+        status = "crate::crd::Status",
+        printcolumn(
+            name = "Scope",
+            type_ = "string",
+            json_path = r".metadata.labels.kubesphere\.io/rule-scope"
+        ),
+        printcolumn(
+            name = "Rules",
+            type_ = "string",
+            json_path = ".spec.rules[*].name",
+            priority = 1
+        ),
+        printcolumn(
+            name = "Valid",
+            type_ = "string",
+            json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+        ),
+        printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleSpec {
+    /// The rules, each on its own: none sees another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<EventRule>,
+}
+
+/// One rule: a condition on an Event, and what follows when it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct EventRule {
+    /// The name of the rule; an alert carries it as `alertname`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The condition, for example `type="Warning" and reason="FailedMount" and count>3`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub condition: String,
+    /// Labels of what follows, for example `severity: warning`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of what follows. `%` and a path stand for a field of the Event: `%message`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Whether the rule counts. Default: `false`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub enable: bool,
+    /// What follows: `notification` or `alert`. A rule without either never fires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(with = "Option<String>"))]
+    pub r#type: Option<RuleType>,
+}
+
+/// What follows when a rule's condition holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RuleType {
+    /// A notification: the event, and the rules that it matched.
+    Notification,
+    /// An alert, in the form that Alertmanager takes.
+    Alert,
+    /// Any other text. The API server has always taken it, so it is kept; nothing follows.
+    Other(String),
+}
+
+// === impl RuleType ===
+
+impl RuleType {
+    /// The word in a rule.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Notification => "notification",
+            Self::Alert => "alert",
+            Self::Other(other) => other,
+        }
+    }
+}
+
+impl fmt::Display for RuleType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for RuleType {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "notification" => Self::Notification,
+            "alert" => Self::Alert,
+            other => Self::Other(other.to_owned()),
+        })
+    }
+}
+
+impl Serialize for RuleType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for RuleType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|never: Infallible| match never {})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json, to_value};
+
+    use super::*;
+
+    #[test]
+    fn a_rule_is_off_unless_it_says_otherwise() {
+        let rule: EventRule = from_value(json!({"name": "a", "condition": "count>3"})).unwrap();
+        assert!(!rule.enable);
+        assert_eq!(rule.r#type, None);
+    }
+
+    #[test]
+    fn a_type_that_nobody_knows_is_kept_as_it_was_written() {
+        let rule: EventRule = from_value(json!({"type": "page"})).unwrap();
+        assert_eq!(rule.r#type, Some(RuleType::Other("page".into())));
+        assert_eq!(to_value(&rule).unwrap(), json!({"type": "page"}));
+    }
+}

@@ -1,0 +1,53 @@
+//! `Ruler`: rulers, the Rules that they look at, and their sinks.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+#[cfg(feature = "crd")]
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::{Workload, sinks::RulerSinks};
+
+/// Rulers: their pods, the Rules that they look at, and where notifications and alerts go.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(CustomResource, KubeSchema))]
+#[cfg_attr(
+    feature = "crd",
+    kube(
+        group = "events.kubesphere.io",
+        version = "v1alpha1",
+        kind = "Ruler",
+        plural = "rulers",
+        shortname = "erl",
+        category = "kube-events",
+        namespaced,
+        derive = "PartialEq",
+        status = "crate::crd::Status",
+        printcolumn(name = "Replicas", type_ = "integer", json_path = ".spec.replicas"),
+        printcolumn(name = "Image", type_ = "string", json_path = ".spec.image", priority = 1),
+        printcolumn(
+            name = "Ready",
+            type_ = "string",
+            json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+        ),
+        printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RulerSpec {
+    /// How many pods there are. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(range(min = 0)))]
+    pub replicas: Option<i32>,
+    /// The settings of the pods.
+    #[serde(flatten)]
+    pub workload: Workload,
+    /// The namespaces whose Rules count. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_namespace_selector: Option<LabelSelector>,
+    /// The Rules that count. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_selector: Option<LabelSelector>,
+    /// Where notifications and alerts are delivered; without it, nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sinks: Option<RulerSinks>,
+}
