@@ -1,1 +1,33 @@
-//! Tests against a real kube-apiserver, etcd, Alertmanager and Prometheus.
+//! Real servers for tests: each is started on free loopback ports, in a folder of its own, and is gone
+//! when its value is dropped.
+//!
+//! | type | what runs | where the program is found |
+//! |---|---|---|
+//! | [`ControlPlane`] | etcd and kube-apiserver | the folder in `KUBEBUILDER_ASSETS` |
+//! | [`Alertmanager`] | one replica of Alertmanager | `ALERTMANAGER`, or `PATH` |
+//! | [`Prometheus`] | a Prometheus that scrapes every second | `PROMETHEUS`, or `PATH` |
+//! | [`Process`] | any program, ours included | the caller; [`Part::Program`] finds ours |
+//!
+//! A test begins by asking for its parts with [`Part::find`]. A part that this machine lacks is told
+//! loudly and skips the test, or fails it where `KUBE_EVENTS_E2E=required` is set. [`Workload`] creates
+//! Events quickly and says what it created.
+
+mod alertmanager;
+mod control_plane;
+mod part;
+mod port;
+mod process;
+mod prometheus;
+mod tls;
+mod wait;
+mod workload;
+
+pub use alertmanager::Alertmanager;
+pub use control_plane::{ControlPlane, Settings};
+pub use part::Part;
+pub use port::free_ports;
+pub use process::{Process, Usage};
+pub use prometheus::{Prometheus, Sample, Target};
+pub use tls::install_crypto;
+pub use wait::until;
+pub use workload::{Created, Workload};

@@ -1,0 +1,286 @@
+//! etcd and kube-apiserver: everything of Kubernetes that this project talks to.
+
+use crate::{
+    port::free_ports,
+    process::Process,
+    tls::{Identity, install_crypto, signing_keys},
+};
+use anyhow::{Context as _, Result};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::json;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+const TOKEN: &str = "e2e-admin-token";
+/// Generous, as builds may share the machine; some four seconds are usual.
+const START: Duration = Duration::from_secs(120);
+const STOP: Duration = Duration::from_secs(60);
+
+/// A control plane of one etcd and one kube-apiserver, with an administrator's kubeconfig.
+///
+/// Its folder is removed in the end, except when the test panics or `KUBE_EVENTS_E2E_KEEP` is set: then
+/// the logs of both programs are there to be read.
+#[derive(Debug)]
+pub struct ControlPlane {
+    // In the order in which they must end: an API server without etcd does not stop.
+    api_server: Option<Process>,
+    etcd: Process,
+    assets: PathBuf,
+    settings: Settings,
+    ports: Ports,
+    dir: TempDir,
+}
+
+/// What a test may want to be different.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long an Event is kept (`--event-ttl`).
+    pub event_ttl: Duration,
+    /// How often etcd's history is cut off (`--etcd-compaction-interval`); zero: never.
+    pub compaction: Duration,
+    /// Switches off the limits on requests in flight, for loading many Events quickly.
+    pub unlimited: bool,
+    /// Further flags of kube-apiserver.
+    pub flags: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    etcd: u16,
+    peers: u16,
+    api_server: u16,
+}
+
+// === impl Settings ===
+
+/// What kube-apiserver does without flags.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            event_ttl: Duration::from_secs(3600),
+            compaction: Duration::from_secs(300),
+            unlimited: false,
+            flags: Vec::new(),
+        }
+    }
+}
+
+// === impl ControlPlane ===
+
+impl ControlPlane {
+    /// Starts both programs from the folder `assets` ([`Part::ControlPlane`](crate::Part)) and waits for `/readyz`.
+    ///
+    /// # Errors
+    /// When one of them does not start, with the end of its log.
+    pub async fn start(assets: &Path, settings: Settings) -> Result<Self> {
+        install_crypto();
+        let dir = tempfile::Builder::new().prefix("control-plane-").tempdir()?;
+        let [etcd, peers, api_server] = free_ports()?;
+        let ports = Ports { etcd, peers, api_server };
+        write_identities(dir.path())?;
+        write_kubeconfig(dir.path(), ports)?;
+        let etcd = start_etcd(assets, dir.path(), ports).await?;
+        let assets = assets.to_owned();
+        let mut this = Self { api_server: None, etcd, assets, settings, ports, dir };
+        this.start_api_server().await?;
+        Ok(this)
+    }
+
+    /// The path of a kubeconfig whose user may do everything.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir.path().join("kubeconfig")
+    }
+
+    /// The kubeconfig as the kube crate reads it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn config(&self) -> Result<Config> {
+        let kubeconfig = Kubeconfig::read_from(self.kubeconfig())?;
+        Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
+    }
+
+    /// A client with the administrator's rights.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be read.
+    pub async fn client(&self) -> Result<Client> {
+        Ok(Client::try_from(self.config().await?)?)
+    }
+
+    /// The API server's address, `https://127.0.0.1:PORT`: the same before and after a restart.
+    pub fn url(&self) -> String {
+        url(self.ports)
+    }
+
+    /// The administrator's bearer token.
+    pub fn token(&self) -> &str {
+        TOKEN
+    }
+
+    /// The certificate authority that [`url`](Self::url) is checked against, a PEM file.
+    pub fn ca(&self) -> PathBuf {
+        self.dir.path().join("ca.crt")
+    }
+
+    /// The API server's process, while it runs.
+    pub fn api_server(&self) -> Option<&Process> {
+        self.api_server.as_ref()
+    }
+
+    /// Starts the API server on the data and the port that it had; nothing happens while it runs.
+    ///
+    /// # Errors
+    /// When it is not ready in time, with the end of its log.
+    pub async fn start_api_server(&mut self) -> Result<()> {
+        if self.api_server.is_some() {
+            return Ok(());
+        }
+        let dir = self.dir.path();
+        let command = api_server(&self.assets, dir, self.ports, &self.settings);
+        let mut process = Process::spawn("kube-apiserver", command, dir)?;
+        let ca = reqwest::Certificate::from_pem(&fs::read(self.ca())?)?;
+        let http = reqwest::Client::builder().tls_certs_only([ca]).no_proxy().build()?;
+        let probe = http.get(format!("{}/readyz", self.url())).bearer_auth(TOKEN);
+        process.ready(&probe, START).await?;
+        self.api_server = Some(process);
+        Ok(())
+    }
+
+    /// Stops the API server as a rollout does: SIGTERM, and it ends its watches in order.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn stop_api_server(&mut self) -> Result<()> {
+        if let Some(mut process) = self.api_server.take() {
+            process.stop(STOP).await?;
+        }
+        Ok(())
+    }
+
+    /// Kills the API server: connections break in the middle of whatever they carried.
+    ///
+    /// # Errors
+    /// When it was gone already.
+    pub async fn kill_api_server(&mut self) -> Result<()> {
+        if let Some(mut process) = self.api_server.take() {
+            process.kill()?;
+            process.exited(STOP).await?;
+        }
+        Ok(())
+    }
+
+    /// [Stops](Self::stop_api_server) and starts the API server.
+    ///
+    /// # Errors
+    /// When either fails.
+    pub async fn restart_api_server(&mut self) -> Result<()> {
+        self.stop_api_server().await?;
+        self.start_api_server().await
+    }
+
+    /// Stops the API server, then etcd, each by SIGTERM.
+    ///
+    /// # Errors
+    /// When one of them does not end in time.
+    pub async fn stop(mut self) -> Result<()> {
+        self.stop_api_server().await?;
+        self.etcd.stop(STOP).await.map(drop)
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        if thread::panicking() || env::var_os("KUBE_EVENTS_E2E_KEEP").is_some() {
+            self.dir.disable_cleanup(true);
+            eprintln!("the control plane's logs: {}", self.dir.path().display());
+        }
+    }
+}
+
+fn url(ports: Ports) -> String {
+    format!("https://127.0.0.1:{}", ports.api_server)
+}
+
+fn write_identities(dir: &Path) -> Result<()> {
+    let identity = Identity::for_loopback()?;
+    fs::write(dir.join("ca.crt"), identity.ca)?;
+    fs::write(dir.join("tls.crt"), identity.certificate)?;
+    fs::write(dir.join("tls.key"), identity.key)?;
+    let (signs, checks) = signing_keys()?;
+    fs::write(dir.join("service-accounts.key"), signs)?;
+    fs::write(dir.join("service-accounts.pub"), checks)?;
+    fs::write(dir.join("tokens.csv"), format!("{TOKEN},admin,admin,\"system:masters\"\n"))?;
+    Ok(())
+}
+
+/// JSON, which is YAML too.
+fn write_kubeconfig(dir: &Path, ports: Ports) -> Result<()> {
+    let kubeconfig = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "e2e", "cluster": {
+            "server": url(ports),
+            "certificate-authority": dir.join("ca.crt"),
+        }}],
+        "users": [{"name": "admin", "user": {"token": TOKEN}}],
+        "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "admin"}}],
+        "current-context": "e2e",
+    });
+    fs::write(dir.join("kubeconfig"), kubeconfig.to_string()).context("kubeconfig")
+}
+
+async fn start_etcd(assets: &Path, dir: &Path, ports: Ports) -> Result<Process> {
+    let clients = format!("http://127.0.0.1:{}", ports.etcd);
+    let peers = format!("http://127.0.0.1:{}", ports.peers);
+    let mut command = Command::new(assets.join("etcd"));
+    command
+        .arg(format!("--data-dir={}", dir.join("etcd").display()))
+        .arg(format!("--listen-client-urls={clients}"))
+        .arg(format!("--advertise-client-urls={clients}"))
+        .arg(format!("--listen-peer-urls={peers}"))
+        .arg(format!("--initial-advertise-peer-urls={peers}"))
+        .arg(format!("--initial-cluster=default={peers}"))
+        // The data need not outlive the machine.
+        .args(["--unsafe-no-fsync", "--log-level=warn"]);
+    let mut process = Process::spawn("etcd", command, dir)?;
+    let probe = reqwest::Client::builder().no_proxy().build()?.get(format!("{clients}/health"));
+    process.ready(&probe, START).await?;
+    Ok(process)
+}
+
+fn api_server(assets: &Path, dir: &Path, ports: Ports, settings: &Settings) -> Command {
+    let file = |flag, name| format!("--{flag}={}", dir.join(name).display());
+    let seconds = |flag, duration: Duration| format!("--{flag}={}s", duration.as_secs());
+    let mut command = Command::new(assets.join("kube-apiserver"));
+    command
+        .arg(format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd))
+        .arg(format!("--secure-port={}", ports.api_server))
+        .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+        // Nobody needs the Service `kubernetes`, and its endpoint may not be on loopback.
+        .arg("--endpoint-reconciler-type=none")
+        .arg(file("cert-dir", "certificates"))
+        .arg(file("tls-cert-file", "tls.crt"))
+        .arg(file("tls-private-key-file", "tls.key"))
+        .arg("--service-account-issuer=https://127.0.0.1")
+        .arg(file("service-account-key-file", "service-accounts.pub"))
+        .arg(file("service-account-signing-key-file", "service-accounts.key"))
+        .arg(file("token-auth-file", "tokens.csv"))
+        .args(["--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16"])
+        .arg(seconds("event-ttl", settings.event_ttl))
+        .arg(seconds("etcd-compaction-interval", settings.compaction))
+        .args(settings.unlimited.then_some("--enable-priority-and-fairness=false"))
+        .args(settings.unlimited.then_some("--max-requests-inflight=0"))
+        .args(settings.unlimited.then_some("--max-mutating-requests-inflight=0"))
+        .args(&settings.flags);
+    command
+}

@@ -1,0 +1,128 @@
+//! Where the programs are that a test needs, and what happens when they are not there.
+
+use std::{
+    env,
+    io::Write as _,
+    path::{Path, PathBuf},
+    thread,
+};
+
+/// Something outside this crate that a test cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The folder with `etcd` and `kube-apiserver`.
+    ControlPlane,
+    /// The Alertmanager binary.
+    Alertmanager,
+    /// The Prometheus binary.
+    Prometheus,
+    /// A program of this workspace, by the name of its binary.
+    Program(&'static str),
+}
+
+impl Part {
+    /// The part's path; `None`, after saying so on stderr, when this machine lacks it.
+    ///
+    /// # Panics
+    /// When the part is missing and `KUBE_EVENTS_E2E` is `required`.
+    pub fn find(self) -> Option<PathBuf> {
+        match self.locate() {
+            Ok(path) => Some(path),
+            Err(missing) => {
+                let required = env::var_os("KUBE_EVENTS_E2E").is_some_and(|v| v == "required");
+                assert!(!required, "{missing}, and KUBE_EVENTS_E2E=required");
+                say_skipped(&missing);
+                None
+            }
+        }
+    }
+
+    fn locate(self) -> Result<PathBuf, String> {
+        match self {
+            Self::ControlPlane => control_plane(env::var_os("KUBEBUILDER_ASSETS").map(Into::into)),
+            Self::Alertmanager => {
+                installed("ALERTMANAGER", &["prometheus-alertmanager", "alertmanager"])
+            }
+            Self::Prometheus => installed("PROMETHEUS", &["prometheus"]),
+            Self::Program(name) => program(name),
+        }
+    }
+}
+
+fn control_plane(assets: Option<PathBuf>) -> Result<PathBuf, String> {
+    let assets = assets.ok_or("KUBEBUILDER_ASSETS is not set")?;
+    for name in ["etcd", "kube-apiserver"] {
+        if !assets.join(name).is_file() {
+            return Err(format!("KUBEBUILDER_ASSETS={} holds no {name}", assets.display()));
+        }
+    }
+    Ok(assets)
+}
+
+fn installed(variable: &str, names: &[&str]) -> Result<PathBuf, String> {
+    if let Some(path) = env::var_os(variable).map(PathBuf::from) {
+        return existing(&path).ok_or(format!("{variable}={} is no file", path.display()));
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    names
+        .iter()
+        .flat_map(|name| env::split_paths(&path).map(move |dir| dir.join(name)))
+        .find_map(|candidate| existing(&candidate))
+        .ok_or(format!("{} is not on PATH and {variable} is not set", names[0]))
+}
+
+fn program(name: &str) -> Result<PathBuf, String> {
+    let dir = match env::var_os("KUBE_EVENTS_BIN_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => target_dir().ok_or("the folder of this test is not known")?,
+    };
+    existing(&dir.join(name)).ok_or(format!(
+        "{} is not built (cargo build --workspace --bins, or set KUBE_EVENTS_BIN_DIR)",
+        dir.join(name).display()
+    ))
+}
+
+/// `target/PROFILE`, as tests run from `target/PROFILE/deps` and examples from `target/PROFILE/examples`.
+fn target_dir() -> Option<PathBuf> {
+    Some(env::current_exe().ok()?.parent()?.parent()?.to_owned())
+}
+
+fn existing(path: &Path) -> Option<PathBuf> {
+    path.is_file().then(|| path.to_owned())
+}
+
+fn say_skipped(missing: &str) {
+    let thread = thread::current();
+    let test = thread.name().unwrap_or("a test");
+    // Not `eprintln!`: the test harness hides what a passing test prints with it.
+    writeln!(std::io::stderr(), "SKIPPED: {test}: {missing} (see e2e/README.md)").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unset_variable_and_an_empty_folder_are_told_apart() {
+        let empty = tempfile::tempdir().unwrap();
+        assert_eq!(control_plane(None).unwrap_err(), "KUBEBUILDER_ASSETS is not set");
+        let error = control_plane(Some(empty.path().to_owned())).unwrap_err();
+        assert!(error.ends_with("holds no etcd"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_with_both_programs_is_taken() {
+        let assets = tempfile::tempdir().unwrap();
+        for name in ["etcd", "kube-apiserver"] {
+            std::fs::write(assets.path().join(name), "").unwrap();
+        }
+        assert_eq!(control_plane(Some(assets.path().to_owned())).unwrap(), assets.path());
+    }
+
+    #[test]
+    fn a_program_is_found_on_the_path() {
+        assert!(installed("E2E_NO_SUCH_VARIABLE", &["no-such-program", "sh"]).is_ok());
+        let error = installed("E2E_NO_SUCH_VARIABLE", &["no-such-program"]).unwrap_err();
+        assert!(error.contains("no-such-program is not on PATH"), "{error}");
+    }
+}
