@@ -1,1 +1,40 @@
-//! To be written.
+#![doc = include_str!("../README.md")]
+
+mod ast;
+mod check;
+mod condition;
+mod error;
+mod field;
+mod fields;
+mod json_event;
+mod lexer;
+mod limits;
+mod lint;
+mod map;
+mod mistake;
+mod name;
+mod number;
+mod parser;
+mod pattern;
+mod program;
+mod span;
+mod subject;
+mod suggest;
+mod value;
+mod verdict;
+mod walk;
+
+pub use condition::Condition;
+pub use error::{Error, ErrorKind, Expected, Shown};
+pub use field::{Field, Group};
+pub use fields::Fields;
+pub use json_event::JsonEvent;
+pub use limits::Limits;
+pub use lint::{Lint, LintKind};
+pub use map::MapView;
+pub use name::{Key, Place};
+pub use pattern::PatternErrorKind;
+pub use span::Span;
+pub use subject::Subject;
+pub use value::Value;
+pub use verdict::{Reason, Verdict};

@@ -1,0 +1,70 @@
+//! A condition, from text to verdict.
+
+use std::fmt;
+
+use crate::ast::Ast;
+use crate::check;
+use crate::error::Error;
+use crate::fields::Fields;
+use crate::limits::Limits;
+use crate::lint::Lint;
+use crate::parser;
+use crate::program::Program;
+use crate::verdict::Verdict;
+
+/// A compiled condition of a rule: immutable, and total when it is evaluated.
+///
+/// `Display` writes it in a canonical form with every parenthesis that a reader may need; parsing
+/// that form gives a condition that prints and means the same.
+///
+/// ```
+/// use kube_events_rules::{Condition, JsonEvent, Verdict};
+///
+/// let condition = Condition::parse(r#"reason = "BackOff" and count > 3"#)?;
+/// let event = serde_json::json!({"reason": "BackOff", "count": 27});
+/// assert_eq!(condition.evaluate(&JsonEvent::new(&event)), Verdict::True);
+/// # Ok::<_, kube_events_rules::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Condition {
+    ast: Ast,
+    program: Program,
+    lints: Vec<Lint>,
+}
+
+impl Condition {
+    /// Compiles a text within the default [`Limits`].
+    ///
+    /// # Errors
+    /// If the text is no condition, or if one of its tests could never be made.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::parse_within(text, &Limits::default())
+    }
+
+    /// Compiles a text within the given limits.
+    ///
+    /// # Errors
+    /// As [`Condition::parse`].
+    pub fn parse_within(text: &str, limits: &Limits) -> Result<Self, Error> {
+        let (ast, mut lints) = parser::parse(text, limits)?;
+        let program = check::compile(&ast, limits, &mut lints)?;
+        lints.sort_by_key(|lint| lint.span().start);
+        Ok(Self { ast, program, lints })
+    }
+
+    /// Evaluates the condition. Allocates nothing where every test is on a text of the Event.
+    pub fn evaluate(&self, fields: &(impl Fields + ?Sized)) -> Verdict {
+        self.program.evaluate(fields)
+    }
+
+    /// What in the text is probably not what was meant, in the order of the text.
+    pub fn lints(&self) -> &[Lint] {
+        &self.lints
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.ast.fmt(f)
+    }
+}
