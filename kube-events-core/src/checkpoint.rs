@@ -58,3 +58,14 @@ pub struct StoreError {
     /// What went wrong.
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
+
+#[async_trait]
+impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
+    async fn load(&self) -> Result<Checkpoint, StoreError> {
+        (**self).load().await
+    }
+
+    async fn save(&self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        (**self).save(checkpoint).await
+    }
+}

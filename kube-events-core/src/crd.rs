@@ -71,3 +71,6 @@ pub const WORKSPACE_LABEL: &str = "kubesphere.io/workspace";
 pub fn all() -> Vec<CustomResourceDefinition> {
     vec![Exporter::crd(), Ruler::crd(), Rule::crd()]
 }
+
+#[cfg(all(test, feature = "crd"))]
+mod tests;

@@ -472,7 +472,7 @@ mod tests {
             (br#"{"count":1e999}"#, 1, 14, "number"),
             (br#"{"metadata":[]}"#, 1, 12, "expected an object"),
             (br#"{"reason":"a","reason":"b"}"#, 1, 0, "duplicate field"),
-            (br#"{"message":"\ud800"}"#, 1, 0, "surrogate"),
+            (br#"{"message":"\ud800"}"#, 1, 0, "hex escape"),
             (br#"{"reason":"a"#, 1, 12, "EOF"),
         ] {
             let error = Event::decode(text).unwrap_err();

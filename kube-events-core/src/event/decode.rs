@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{Api, Event, Hot, Inner, Span};
 
 /// Why bytes are not an Event, and where.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {reason}")]
 pub struct DecodeError {
     /// The line, from 1.
