@@ -55,7 +55,7 @@ pub(crate) enum Pick {
 // === impl Key ===
 
 impl Key {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let place = Field::resolve(text)
             .map(Place::Field)
             .or_else(|| Group::resolve(text).map(Place::Group))

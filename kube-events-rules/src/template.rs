@@ -1,0 +1,141 @@
+//! Texts with fields of the Event in them.
+
+use crate::{fields::Fields, name::Key, name::Place};
+
+/// A text in which `%` and the name of a field stand for the field's value: `%message`.
+///
+/// The name is the longest one after the `%` that is a field's name, as conditions know them; so
+/// the dot that ends a sentence is text again. What Events do not have is empty, and so is a
+/// name that is no field's. `%%` stands for `%`; a `%` before anything else is text.
+///
+/// ```
+/// use kube_events_rules::{JsonEvent, Template};
+///
+/// let template = Template::new("%involvedObject.name: %message. (100%)");
+/// let event = serde_json::json!({"involvedObject": {"name": "web"}, "message": "Back-off"});
+/// assert_eq!(template.render(&JsonEvent::new(&event)), "web: Back-off. (100%)");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Box<[Part]>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Field(Key),
+    /// No field of Events has this name.
+    Unknown(String),
+}
+
+// === impl Template ===
+
+impl Template {
+    /// Reads a template; every text is one.
+    pub fn new(text: &str) -> Self {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('%') {
+            push_text(&mut parts, before);
+            rest = match after.strip_prefix('%') {
+                Some(after) => {
+                    push_text(&mut parts, "%");
+                    after
+                }
+                None => field(&mut parts, after),
+            };
+        }
+        push_text(&mut parts, rest);
+        Self(parts.into())
+    }
+
+    /// Fills in the fields of one Event.
+    pub fn render(&self, event: &(impl Fields + ?Sized)) -> String {
+        let mut out = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Field(key) => {
+                    if let Some(value) = event.get(key) {
+                        out.push_str(&value.as_text());
+                    }
+                }
+                Part::Unknown(_) => {}
+            }
+        }
+        out
+    }
+
+    /// The names after `%` that no field has; they are always empty.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Unknown(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+}
+
+fn push_text(parts: &mut Vec<Part>, text: &str) {
+    match parts.last_mut() {
+        _ if text.is_empty() => {}
+        Some(Part::Text(last)) => last.push_str(text),
+        _ => parts.push(Part::Text(text.to_owned())),
+    }
+}
+
+/// Reads the name that `text` begins with, and gives what follows it.
+fn field<'a>(parts: &mut Vec<Part>, text: &'a str) -> &'a str {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let run = &text[..text.find(|c| !is_name(c)).unwrap_or(text.len())];
+    let longest = std::iter::successors(Some(run), |run| Some(run.rsplit_once('.')?.0));
+    for name in longest {
+        let key = Key::new(name);
+        if matches!(key.place(), Place::Field(_)) {
+            parts.push(Part::Field(key));
+            return &text[name.len()..];
+        }
+    }
+    let mut name = run.trim_end_matches('.');
+    if name.is_empty() || name.starts_with('.') {
+        name = "";
+        push_text(parts, "%");
+    } else {
+        parts.push(Part::Unknown(name.to_owned()));
+    }
+    &text[name.len()..]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::JsonEvent;
+
+    #[test]
+    fn each_form_is_filled_in() {
+        let event = json!({"message": "m%reason", "count": 1_000_000, "involvedObject": {"name": "web-1"},
+            "metadata": {"labels": {"b": "2", "a": "1"}}});
+        for (template, expected) in [
+            ("%message", "m%reason"),
+            ("%message.", "m%reason."),
+            ("a %involvedObject.name-x", "a web-1-x"),
+            ("%involvedObject.name.first", "web-1.first"),
+            ("%involvedObject.name..", "web-1.."),
+            ("%count times", "1e+06 times"),
+            ("%metadata.labels", "map[a:1 b:2]"),
+            ("%reason|%related.name|%nothing.here.|%messages", "||.|"),
+            ("100%, 5 % of %%count, %%%count, %", "100%, 5 % of %count, %1e+06, %"),
+            ("%.x", "%.x"),
+            ("%消息 %message消息", "%消息 m%reason消息"),
+            ("", ""),
+        ] {
+            let rendered = Template::new(template).render(&JsonEvent::new(&event));
+            assert_eq!(rendered, expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_field_has_is_told() {
+        let template = Template::new("%message %nothing.here. %involvedObject %related.kind");
+        assert_eq!(template.unknown().collect::<Vec<_>>(), ["nothing.here", "involvedObject"]);
+    }
+}

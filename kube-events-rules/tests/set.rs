@@ -1,0 +1,163 @@
+//! Scopes, notifications and alerts.
+
+use kube_events_core::{
+    Event,
+    crd::{EventRule, RuleSpec, RuleType},
+};
+use kube_events_rules::{Builder, RuleSet, Scope};
+
+fn event(namespace: &str, reason: &str) -> Event {
+    let text = format!(
+        r#"{{"metadata": {{"uid": "u", "resourceVersion": "5"}},
+            "involvedObject": {{"kind": "Pod", "name": "web-1", "namespace": "{namespace}",
+                                "fieldPath": "spec.containers{{nginx}}"}},
+            "reason": "{reason}", "message": "it broke", "count": 4, "cluster": "north",
+            "lastTimestamp": "2026-01-02T03:04:05Z"}}"#
+    );
+    Event::decode(text.as_bytes()).unwrap()
+}
+
+fn rule(name: &str, kind: RuleType, condition: &str) -> EventRule {
+    EventRule {
+        name: name.into(),
+        condition: condition.into(),
+        enable: true,
+        r#type: Some(kind),
+        ..EventRule::default()
+    }
+}
+
+fn alert(name: &str, condition: &str) -> RuleSpec {
+    RuleSpec { rules: vec![rule(name, RuleType::Alert, condition)] }
+}
+
+fn names(rules: &RuleSet, event: &Event) -> Vec<String> {
+    rules.evaluate(event).matched().iter().map(|rule| rule.name().to_owned()).collect()
+}
+
+fn build(fill: impl FnOnce(&mut Builder)) -> RuleSet {
+    let mut builder = RuleSet::builder();
+    fill(&mut builder);
+    builder.build()
+}
+
+#[test]
+fn each_scope_sees_its_own_events_and_no_others() {
+    let rules = build(|rules| {
+        let spec = |name| alert(name, "reason exists");
+        rules.add("system", "c", &Scope::Cluster, &spec("cluster"));
+        rules.add("system", "w", &Scope::Workspace("blue".into()), &spec("workspace"));
+        rules.add("shop", "n", &Scope::Namespace("shop".into()), &spec("namespace"));
+        rules.add("", "e", &Scope::Namespace(String::new()), &spec("nowhere"));
+        rules.member("shop", "blue");
+        rules.member("bank", "blue");
+        rules.member("park", "green");
+    });
+    assert_eq!(names(&rules, &event("shop", "x")), ["cluster", "workspace", "namespace"]);
+    assert_eq!(names(&rules, &event("bank", "x")), ["cluster", "workspace"]);
+    assert_eq!(names(&rules, &event("park", "x")), ["cluster"]);
+    assert_eq!(names(&rules, &event("", "x")), ["cluster"]);
+    assert_eq!(rules.rules().count(), 4);
+}
+
+#[test]
+fn every_matching_alert_rule_raises_an_alert_and_a_notification_comes_once() {
+    let rules = build(|rules| {
+        let kinds =
+            [RuleType::Alert, RuleType::Notification, RuleType::Alert, RuleType::Notification];
+        let spec = kinds.into_iter().enumerate();
+        let spec = spec.map(|(n, kind)| rule(&format!("r{n}"), kind, r#"reason="BackOff""#));
+        rules.add("system", "o", &Scope::Cluster, &RuleSpec { rules: spec.collect() });
+    });
+    let event = event("shop", "BackOff");
+    let outcome = rules.evaluate(&event);
+    let alerts = outcome.alerts();
+    assert_eq!(alerts.iter().map(|a| &*a.labels["alertname"]).collect::<Vec<_>>(), ["r0", "r2"]);
+    let notification = outcome.notification().unwrap();
+    let matched: Vec<_> =
+        notification.rules.iter().map(|rule| (&*rule.namespace, &*rule.name)).collect();
+    assert_eq!(matched, [("system", "r1"), ("system", "r3")]);
+}
+
+#[test]
+fn an_alert_says_where_it_comes_from_whatever_the_rule_says() {
+    let mut spec = alert("Broken", "count > 3");
+    for (name, value) in [
+        ("severity", "warning"),
+        ("namespace", "forged"),
+        ("cluster", "forged"),
+        ("alertname", "forged"),
+        ("alerttype", "forged"),
+        ("pod", "forged"),
+    ] {
+        spec.rules[0].labels.insert(name.into(), value.into());
+    }
+    spec.rules[0].annotations.insert("message".into(), "%reason: %message.".into());
+    let rules = build(|rules| rules.add("shop", "o", &Scope::Namespace("shop".into()), &spec));
+    let event = event("shop", "BackOff");
+    let alert = rules.evaluate(&event).alerts().remove(0);
+    let labels: Vec<_> = alert.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(
+        labels,
+        [
+            ("alertname", "Broken"),
+            ("alerttype", "event"),
+            ("cluster", "north"),
+            ("container", "nginx"),
+            ("namespace", "shop"),
+            ("pod", "web-1"),
+            ("severity", "warning"),
+        ]
+    );
+    assert_eq!(alert.annotations["message"], "BackOff: it broke.");
+    assert_eq!(alert.starts_at.to_string(), "2026-01-02T03:04:05Z");
+    assert_eq!(alert.key, event.key());
+    let problems: Vec<_> = rules.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    assert!(
+        problems[0].contains("Rule shop/o, rule Broken: the label `alertname`"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_rule_on_a_node_cannot_claim_a_namespace() {
+    let mut spec = alert("NodeDown", "reason exists");
+    spec.rules[0].labels.insert("namespace".into(), "forged".into());
+    let rules = build(|rules| rules.add("system", "o", &Scope::Cluster, &spec));
+    let node = Event::decode(br#"{"involvedObject": {"kind": "Node", "name": "n1"}}"#).unwrap();
+    let alert = rules.evaluate(&node).alerts().remove(0);
+    assert_eq!(alert.labels.get("namespace"), None);
+    assert_eq!(alert.labels["node"], "n1");
+}
+
+#[test]
+fn one_bad_rule_is_reported_and_hides_no_other() {
+    let spec = RuleSpec {
+        rules: vec![
+            rule("Bad", RuleType::Alert, r#"reason == "x""#),
+            rule("", RuleType::Alert, "reason exists"),
+            rule("Odd", RuleType::Other("alerts".into()), "reason exists"),
+            EventRule { r#type: None, ..rule("None", RuleType::Alert, "reason exists") },
+            EventRule { enable: false, ..rule("Off", RuleType::Alert, "reason exists") },
+            rule("Good", RuleType::Alert, "reason exists"),
+        ],
+    };
+    let rules = build(|rules| rules.add("shop", "o", &Scope::Cluster, &spec));
+    assert_eq!(names(&rules, &event("shop", "x")), ["Good"]);
+    let errors: Vec<_> = rules.problems().iter().filter(|p| p.is_error()).collect();
+    assert_eq!(errors.len(), 4, "{errors:#?}");
+    assert!(errors[0].render().contains("^"), "{}", errors[0].render());
+    assert!(
+        errors[2].to_string().ends_with("there is no type `alerts`: use `notification` or `alert`")
+    );
+}
+
+#[test]
+fn an_undecided_rule_does_not_match_and_is_counted() {
+    let rules = build(|rules| rules.add("s", "o", &Scope::Cluster, &alert("Odd", "message > 5")));
+    let event = event("shop", "x");
+    assert_eq!(rules.evaluate(&event).undecided(), 1);
+    let rule = rules.rules().next().unwrap();
+    assert_eq!((rule.matched(), rule.undecided()), (0, 1));
+}
