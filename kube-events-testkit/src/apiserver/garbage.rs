@@ -1,0 +1,71 @@
+//! What goes when its owner goes.
+
+use serde_json::Value;
+use std::sync::Arc;
+
+use super::Shared;
+use super::object;
+use super::resource::{NAMESPACES, Resource};
+use super::storage::{Range, Stored};
+use super::write::{DeleteOptions, Place};
+
+impl Shared {
+    /// Deletes what only `gone` owned, and all that lived in it if it was a namespace.
+    ///
+    /// The real server leaves this to kube-controller-manager, a moment later.
+    pub(crate) fn collect_garbage(&self, resource: &Resource, gone: &Stored) {
+        if resource.storage == NAMESPACES {
+            self.each_resource(|dependent| {
+                let (objects, ..) = self.store.current(dependent, &Range::new(Some(&gone.key)));
+                objects.iter().for_each(|object| self.delete_dependent(dependent, object));
+            });
+        } else if !resource.is_event() {
+            self.each_resource(|dependent| self.delete_owned(dependent, &gone.uid));
+        }
+    }
+
+    /// One row for each storage: two faces of the same objects are one resource here.
+    fn each_resource(&self, mut visit: impl FnMut(&Resource)) {
+        for resource in &self.resources {
+            if self.storage(resource.storage) == resource {
+                visit(resource);
+            }
+        }
+    }
+
+    fn delete_owned(&self, dependent: &Resource, uid: &str) {
+        // Events name no owners, and there can be very many of them.
+        if dependent.is_event() {
+            return;
+        }
+        let owned: Vec<Arc<Stored>> = self
+            .store
+            .read(|state| state.all(dependent).filter(|o| is_owned(o, uid)).cloned().collect());
+        owned.iter().for_each(|object| self.delete_dependent(dependent, object));
+    }
+
+    fn delete_dependent(&self, resource: &Resource, object: &Stored) {
+        let (namespace, name) = split(&object.key, resource);
+        let place = Place { resource, namespace, name };
+        if let Err(status) = self.delete(&place, &DeleteOptions::default()) {
+            tracing::debug!(code = status.code(), key = &*object.key, "already gone");
+        }
+    }
+}
+
+fn split<'a>(key: &'a str, resource: &Resource) -> (Option<&'a str>, &'a str) {
+    match key.split_once('/').filter(|_| resource.namespaced) {
+        Some((namespace, name)) => (Some(namespace), name),
+        None => (None, key),
+    }
+}
+
+fn is_owned(object: &Stored, uid: &str) -> bool {
+    let object = object::parse(object);
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    owners.is_some_and(|all| !all.is_empty() && all.iter().all(|owner| names(owner, uid)))
+}
+
+fn names(owner: &Value, uid: &str) -> bool {
+    owner["uid"].as_str() == Some(uid)
+}

@@ -1,0 +1,476 @@
+//! The handle that starts a server, looks into it and makes trouble for it.
+
+use serde_json::Value;
+use std::collections::HashSet;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, watch::Sender};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::call::Verb;
+use super::faults::{Fault, Faults, WatchFault};
+use super::log::{Log, RequestRecord};
+use super::object::{Author, Part};
+use super::resource::{EVENTS, NAMESPACES, RESOURCES, Resource};
+use super::routes::router;
+use super::status::Status;
+use super::storage::{Range, Snapshot, State, Store};
+use super::view::View;
+use super::watch::Breakage;
+use super::write::{DeleteOptions, Place};
+use super::{Shared, object};
+use crate::listener::{self, Listener};
+use crate::oracle::Identity;
+use crate::workload::EventDraft;
+
+/// Namespaces that every cluster has.
+const FIRST_NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+/// Events written under one lock by [`ApiServer::write_events`].
+const BULK: usize = 512;
+
+/// Settings of a server.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    resources: Vec<Resource>,
+    history: usize,
+    event_ttl: Option<Duration>,
+    bookmark_interval: Duration,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            resources: RESOURCES.to_vec(),
+            history: 250_000,
+            event_ttl: Some(Duration::from_secs(3600)),
+            bookmark_interval: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Builder {
+    /// Adds a resource to those that every server knows.
+    #[must_use]
+    pub fn resource(mut self, resource: Resource) -> Self {
+        self.resources.push(resource);
+        self
+    }
+
+    /// How many changes of each resource can be watched again; 250,000 by default.
+    #[must_use]
+    pub fn history(mut self, changes: usize) -> Self {
+        self.history = changes;
+        self
+    }
+
+    /// How long Events live after their last write: one hour by default, `None` for ever.
+    #[must_use]
+    pub fn event_ttl(mut self, ttl: Option<Duration>) -> Self {
+        self.event_ttl = ttl;
+        self
+    }
+
+    /// How often watches of resources other than Events get a bookmark; every minute by default.
+    #[must_use]
+    pub fn bookmark_interval(mut self, interval: Duration) -> Self {
+        self.bookmark_interval = interval;
+        self
+    }
+
+    /// Starts a server on a free port of the loopback interface.
+    ///
+    /// # Errors
+    /// The socket could not be bound.
+    pub async fn start(self) -> io::Result<ApiServer> {
+        let listener = listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        let shared = Arc::new(Shared {
+            store: Store::new(&self.resources, self.history, self.event_ttl),
+            resources: self.resources,
+            faults: Faults::default(),
+            log: Log::default(),
+            breakage: Sender::new(Breakage::default()),
+            bookmark_interval: self.bookmark_interval,
+            address: listener.local_addr()?,
+            ending: CancellationToken::new(),
+        });
+        let expiry = tokio::spawn(expire_events(Arc::clone(&shared)));
+        let running = Listener::start(listener, router(&shared));
+        let server = ApiServer { shared, listener: Mutex::new(Some(running)), expiry };
+        FIRST_NAMESPACES.iter().for_each(|name| server.create_namespace(name));
+        Ok(server)
+    }
+}
+
+/// Deletes Events whose time to live is over, until it is aborted.
+async fn expire_events(shared: Arc<Shared>) {
+    let events = shared.storage(EVENTS);
+    let mut bell = shared.store.bell(events);
+    loop {
+        let next = shared.store.expire(events, Instant::now());
+        match next {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None if bell.changed().await.is_err() => return,
+            None => {}
+        }
+    }
+}
+
+/// A running API server. It and all its tasks end when the handle is dropped.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use kube_events_testkit::ApiServer;
+/// use serde_json::json;
+///
+/// let server = ApiServer::start().await?;
+/// server.create_event(json!({
+///     "metadata": {"name": "web.1", "namespace": "default"},
+///     "involvedObject": {"kind": "Pod", "namespace": "default", "name": "web"},
+///     "reason": "Started", "message": "Started container web", "type": "Normal",
+/// })).expect("the Event is complete");
+/// assert_eq!(server.events().len(), 1);
+/// println!("KUBECONFIG for {}:\n{}", server.url(), server.kubeconfig());
+/// server.stop().await;
+/// # Ok::<(), std::io::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct ApiServer {
+    shared: Arc<Shared>,
+    listener: Mutex<Option<Listener>>,
+    expiry: JoinHandle<()>,
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        self.expiry.abort();
+    }
+}
+
+impl ApiServer {
+    /// Starts a server with the usual settings.
+    ///
+    /// # Errors
+    /// The socket could not be bound.
+    pub async fn start() -> io::Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// Settings to start a server with.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Its address, `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.shared.address)
+    }
+
+    /// A kubeconfig file that leads to it.
+    pub fn kubeconfig(&self) -> String {
+        let url = self.url();
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: testkit\n\
+             clusters:\n- name: testkit\n  cluster:\n    server: {url}\n\
+             contexts:\n- name: testkit\n  context:\n    cluster: testkit\n    user: testkit\n\
+             users:\n- name: testkit\n  user: {{}}\n"
+        )
+    }
+
+    /// Ends watches and requests in order, then the server.
+    pub async fn stop(self) {
+        self.shared.ending.cancel();
+        if let Some(listener) = self.listener.lock().await.take() {
+            listener.stop().await;
+        }
+    }
+}
+
+/// # Objects, without HTTP
+impl ApiServer {
+    /// Creates an Event (core/v1 unless its `apiVersion` says otherwise), and its namespace if
+    /// there is none. A uid and creationTimestamp that are given are kept.
+    ///
+    /// # Errors
+    /// What the API would answer.
+    pub fn create_event(&self, mut event: Value) -> Result<Value, Status> {
+        if event["apiVersion"].is_null() && event.is_object() {
+            event["apiVersion"] = "v1".into();
+            event["kind"] = "Event".into();
+        }
+        self.create(event)
+    }
+
+    /// Creates any object by its `apiVersion` and `kind`, and its namespace if there is none.
+    ///
+    /// # Errors
+    /// What the API would answer.
+    pub fn create(&self, object: Value) -> Result<Value, Status> {
+        let resource = *self.row_of(&object)?;
+        let namespace = self.namespace_of(&resource, &object);
+        let created =
+            self.shared.create(&resource, namespace.as_deref(), object, &Self::author())?;
+        Ok(self.show(&resource, &created))
+    }
+
+    /// Replaces an object, or part of it: fields that `object` lacks keep their value.
+    ///
+    /// # Errors
+    /// What the API would answer to a merge patch.
+    pub fn update(&self, object: Value) -> Result<Value, Status> {
+        let resource = *self.row_of(&object)?;
+        let namespace = self.namespace_of(&resource, &object);
+        let name = object["metadata"]["name"].as_str().unwrap_or("").to_owned();
+        let place = Place { resource: &resource, namespace: namespace.as_deref(), name: &name };
+        let patch = super::patch::Patch::Merge(object);
+        let (stored, _) = self.shared.patch(&place, &patch, Part::Main, &Self::author())?;
+        Ok(self.show(&resource, &stored))
+    }
+
+    /// Reads an object. The namespace is ignored where the kind has none.
+    ///
+    /// # Errors
+    /// There is no such object or kind.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Value, Status> {
+        let resource = self.row_of_kind(kind)?;
+        let key = object::key(Some(namespace).filter(|_| resource.namespaced), name);
+        let found = self.shared.store.get(resource, &key);
+        found
+            .map(|stored| self.show(resource, &stored))
+            .ok_or_else(|| Status::not_found(resource, name))
+    }
+
+    /// Deletes an object, and what only it owns.
+    ///
+    /// # Errors
+    /// There is no such object or kind.
+    pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<(), Status> {
+        let resource = self.row_of_kind(kind)?;
+        let namespace = Some(namespace).filter(|_| resource.namespaced);
+        self.shared
+            .delete(&Place { resource, namespace, name }, &DeleteOptions::default())
+            .map(drop)
+    }
+
+    /// Creates a namespace if it is not there.
+    pub fn create_namespace(&self, name: &str) {
+        let resource = self.shared.storage(NAMESPACES);
+        if self.shared.store.get(resource, name).is_some() {
+            return;
+        }
+        let object = serde_json::json!({"metadata": {"name": name}});
+        if let Err(status) = self.shared.create(resource, None, object, &Self::author()) {
+            tracing::debug!(code = status.code(), name, "namespace not created");
+        }
+    }
+
+    /// Writes Events in bulk, without JSON in between: creates those that are new and replaces
+    /// the others. Returns the identity of every state written, in order.
+    pub fn write_events<'a>(
+        &self,
+        events: impl IntoIterator<Item = &'a EventDraft>,
+    ) -> Vec<Identity> {
+        let resource = self.shared.storage(EVENTS);
+        let mut events = events.into_iter().peekable();
+        let mut known = HashSet::new();
+        let mut identities = Vec::with_capacity(events.size_hint().0);
+        while let Some(event) = events.peek() {
+            if known.insert(event.namespace.clone()) {
+                self.create_namespace(&event.namespace);
+            }
+            self.shared.store.write(resource, |state| {
+                let batch = |event: &&EventDraft| known.contains(&event.namespace);
+                for _ in 0..BULK {
+                    let Some(event) = events.next_if(|event| batch(&event)) else { break };
+                    identities.push(write_event(state, resource, event));
+                }
+            });
+        }
+        identities
+    }
+
+    /// Every Event, in the order of a list.
+    pub fn events(&self) -> Vec<Value> {
+        let resource = self.shared.storage(EVENTS);
+        let (objects, ..) = self.shared.store.current(resource, &Range::new(None));
+        objects.iter().map(|stored| self.show(resource, stored)).collect()
+    }
+
+    /// Identity of the last state of every Event, in the order of a list.
+    pub fn event_identities(&self) -> Vec<Identity> {
+        let resource = self.shared.storage(EVENTS);
+        let (objects, ..) = self.shared.store.current(resource, &Range::new(None));
+        objects.iter().map(|stored| Identity::new(&*stored.uid, stored.revision)).collect()
+    }
+
+    /// The last resourceVersion that was given out.
+    pub fn resource_version(&self) -> u64 {
+        self.shared.store.revision()
+    }
+
+    fn author() -> Author {
+        Author { manager: "testkit".to_owned(), trusted: true }
+    }
+
+    fn row_of(&self, object: &Value) -> Result<&Resource, Status> {
+        let text = |key: &str| object[key].as_str().unwrap_or("");
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        let mut rows = self.shared.resources.iter();
+        let row = rows.find(|row| row.kind == kind && row.api_version() == api_version);
+        row.ok_or_else(Status::no_such_resource)
+    }
+
+    fn row_of_kind(&self, kind: &str) -> Result<&Resource, Status> {
+        let row = self.shared.resources.iter().find(|row| row.kind == kind);
+        row.ok_or_else(Status::no_such_resource)
+    }
+
+    fn namespace_of(&self, resource: &Resource, object: &Value) -> Option<String> {
+        if !resource.namespaced {
+            return None;
+        }
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default");
+        self.create_namespace(namespace);
+        Some(namespace.to_owned())
+    }
+
+    fn show(&self, resource: &Resource, stored: &super::storage::Stored) -> Value {
+        let mut out = Vec::new();
+        View { resource: *resource, metadata_only: false }.object(&mut out, stored);
+        serde_json::from_slice(&out).expect("objects are shown as JSON")
+    }
+}
+
+fn write_event(state: &mut State, resource: &Resource, event: &EventDraft) -> Identity {
+    let key = object::key(Some(&event.namespace), &event.name);
+    let stored = state.put(resource, &key, &event.uid, |revision| event.to_stored(revision));
+    Identity::new(&*event.uid, stored.revision)
+}
+
+/// # Trouble
+impl ApiServer {
+    /// Puts a fault in force; faults that concern the same request strike one after the other.
+    pub fn inject(&self, fault: Fault) {
+        self.shared.faults.add(fault);
+    }
+
+    /// Takes back the faults that have not struck.
+    pub fn clear_faults(&self) {
+        self.shared.faults.clear();
+    }
+
+    /// Does this to every running watch. [`WatchFault::Truncate`] strikes at each one's next line.
+    pub fn break_watches(&self, fault: WatchFault) {
+        self.shared.breakage.send_modify(|breakage| {
+            breakage.number += 1;
+            breakage.fault = Some(fault);
+        });
+    }
+
+    /// Ends every running watch in order, as their timeout would.
+    pub fn drop_watches(&self) {
+        self.break_watches(WatchFault::Close);
+    }
+
+    /// Forgets all history up to now: older resourceVersions and `continue` tokens get a 410.
+    pub fn compact(&self) {
+        self.shared.store.compact();
+    }
+
+    /// Copies all objects, history and the revision counter.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.store.snapshot()
+    }
+
+    /// Goes back to a snapshot, as when etcd is restored from a backup: resourceVersions jump
+    /// back and are given out again. Running watches break.
+    pub fn restore(&self, snapshot: &Snapshot) {
+        self.shared.store.restore(snapshot);
+        self.break_watches(WatchFault::Abort);
+    }
+
+    /// Undoes every change after a resourceVersion, as a restore of a backup of that time does.
+    /// Running watches break.
+    ///
+    /// # Errors
+    /// The history does not reach back that far; the oldest resourceVersion that it does.
+    pub fn rewind(&self, resource_version: u64) -> Result<(), u64> {
+        self.shared.store.rewind(resource_version).map_err(|too_old| too_old.floor)?;
+        self.break_watches(WatchFault::Abort);
+        Ok(())
+    }
+
+    /// Breaks all connections and stops listening; the state is kept.
+    pub async fn go_down(&self) {
+        if let Some(listener) = self.listener.lock().await.take() {
+            listener.abort().await;
+        }
+    }
+
+    /// Listens again, on the same port.
+    ///
+    /// # Errors
+    /// The port was taken in between.
+    pub async fn come_back(&self) -> io::Result<()> {
+        let mut running = self.listener.lock().await;
+        if running.is_none() {
+            let socket = listener::bind(self.shared.address).await?;
+            *running = Some(Listener::start(socket, router(&self.shared)));
+        }
+        Ok(())
+    }
+
+    /// Goes down and comes back at once.
+    ///
+    /// # Errors
+    /// The port was taken in between.
+    pub async fn restart(&self) -> io::Result<()> {
+        self.go_down().await;
+        self.come_back().await
+    }
+}
+
+/// # Requests
+impl ApiServer {
+    /// The last requests, oldest first; at most 10,000.
+    pub fn requests(&self) -> Vec<Arc<RequestRecord>> {
+        self.shared.log.last()
+    }
+
+    /// How many requests of a kind there were.
+    pub fn count(&self, verb: Verb) -> u64 {
+        self.shared.log.count(verb)
+    }
+
+    /// Forgets the requests and their counts.
+    pub fn clear_requests(&self) {
+        self.shared.log.clear();
+    }
+
+    /// Waits until the requests fulfil a condition; looks at every request and every answer.
+    ///
+    /// # Errors
+    /// The time ran out; the requests as they are then.
+    pub async fn wait_for_requests(
+        &self,
+        timeout: Duration,
+        condition: impl Fn(&[Arc<RequestRecord>]) -> bool,
+    ) -> Result<Vec<Arc<RequestRecord>>, Vec<Arc<RequestRecord>>> {
+        let mut bell = self.shared.log.bell();
+        let deadline = Instant::now() + timeout;
+        loop {
+            bell.borrow_and_update();
+            let requests = self.requests();
+            if condition(&requests) {
+                return Ok(requests);
+            }
+            if tokio::time::timeout_at(deadline, bell.changed()).await.is_err() {
+                return Err(requests);
+            }
+        }
+    }
+}
