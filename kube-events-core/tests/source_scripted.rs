@@ -303,8 +303,7 @@ async fn a_busy_server_is_asked_again_when_it_says() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_ends_each_watch_at_once_is_not_pressed() {
-    let ends =
-        std::iter::repeat_n([Answer::watch_for(Duration::ZERO, &[]), Answer::probe("10")], 6);
+    let ends = std::iter::repeat_n([Answer::new([]), Answer::probe("10")], 6);
     let script = Script::new([Answer::page("10", "", &[])].into_iter().chain(ends.flatten()));
     let observed = observe(&script, held(), 7).await;
     assert!(observed[1..].iter().all(|told| told.starts_with("error: watch Events")));

@@ -17,9 +17,10 @@ use tokio::time::{Instant, sleep};
 
 /// A piece of the body of an answer.
 #[derive(Clone, Debug)]
-pub enum Piece {
+pub(crate) enum Piece {
     Text(Vec<u8>),
-    Pause(Duration),
+    /// Silence until the time that the request asks for is over.
+    Patience,
     /// Nothing comes any more, nor does it end.
     Hang,
     /// The connection breaks.
@@ -28,7 +29,7 @@ pub enum Piece {
 
 /// An answer to a request.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     status: u16,
     retry_after: Option<u64>,
     body: Vec<Piece>,
@@ -36,7 +37,7 @@ pub struct Answer {
 
 /// The answers to come, and the requests that were made.
 #[derive(Clone, Debug, Default)]
-pub struct Script {
+pub(crate) struct Script {
     answers: Arc<Mutex<VecDeque<Answer>>>,
     requests: Arc<Mutex<Vec<(Duration, String)>>>,
 }
@@ -44,40 +45,36 @@ pub struct Script {
 // === impl Answer ===
 
 impl Answer {
-    pub fn new(body: impl IntoIterator<Item = Piece>) -> Self {
+    pub(crate) fn new(body: impl IntoIterator<Item = Piece>) -> Self {
         Self { status: 200, retry_after: None, body: body.into_iter().collect() }
     }
 
     /// A page of a list.
-    pub fn page(version: &str, token: &str, items: &[String]) -> Self {
+    pub(crate) fn page(version: &str, token: &str, items: &[String]) -> Self {
         Self::new([Piece::Text(page(version, token, items).into())])
     }
 
     /// The answer to a probe.
-    pub fn probe(version: &str) -> Self {
+    pub(crate) fn probe(version: &str) -> Self {
         Self::page(version, "", &[])
     }
 
-    /// A watch that gives these lines and goes on in silence until the server's time is over.
-    pub fn watch(lines: &[String]) -> Self {
-        Self::watch_for(Duration::from_secs(70), lines)
-    }
-
-    pub fn watch_for(time: Duration, lines: &[String]) -> Self {
-        Self::new([Piece::Text(lines.concat().into()), Piece::Pause(time)])
+    /// A watch that gives these lines and goes on in silence for as long as it was asked to.
+    pub(crate) fn watch(lines: &[String]) -> Self {
+        Self::new([Piece::Text(lines.concat().into()), Piece::Patience])
     }
 
     /// No answer at all.
-    pub fn silence() -> Self {
+    pub(crate) fn silence() -> Self {
         Self { status: 0, ..Self::new([]) }
     }
 
-    pub fn failure(status: u16, metadata: &str) -> Self {
+    pub(crate) fn failure(status: u16, metadata: &str) -> Self {
         let body = status_object(status, metadata).into_bytes();
         Self { status, ..Self::new([Piece::Text(body)]) }
     }
 
-    pub fn retry_after(mut self, seconds: u64) -> Self {
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }
@@ -86,35 +83,36 @@ impl Answer {
 // === impl Script ===
 
 impl Script {
-    pub fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub(crate) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
         let this = Self::default();
         this.answers.lock().unwrap().extend(answers);
         this
     }
 
     /// A client of this server; where no answer is left, there is none.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let (script, start) = (self.clone(), Instant::now());
         let service = tower::service_fn(move |request: Request<Body>| {
             let uri = request.uri().to_string();
+            let patience = patience(&uri);
             script.requests.lock().unwrap().push((start.elapsed(), uri));
-            answer(script.answers.lock().unwrap().pop_front())
+            answer(script.answers.lock().unwrap().pop_front(), patience)
         });
         Client::new(service, "default")
     }
 
     /// The requests so far: path and query.
-    pub fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().iter().map(|(_, uri)| uri.clone()).collect()
     }
 
     /// When they were made.
-    pub fn times(&self) -> Vec<Duration> {
+    pub(crate) fn times(&self) -> Vec<Duration> {
         self.requests.lock().unwrap().iter().map(|(time, _)| *time).collect()
     }
 
     /// What the requests were: `probe`, `list`, `list TOKEN` or `watch VERSION`.
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         self.requests().iter().map(|uri| call(uri)).collect()
     }
 }
@@ -130,20 +128,26 @@ fn call(uri: &str) -> String {
     }
 }
 
+fn patience(uri: &str) -> Duration {
+    let seconds = uri.split(['?', '&']).find_map(|pair| pair.strip_prefix("timeoutSeconds="));
+    Duration::from_secs(seconds.map_or(0, |seconds| seconds.parse().unwrap()))
+}
+
 async fn answer(
     answer: Option<Answer>,
+    patience: Duration,
 ) -> Result<Response<http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>>, Infallible>
 {
     let Some(answer) = answer.filter(|answer| answer.status != 0) else {
         return std::future::pending().await;
     };
-    let frames = stream::iter(answer.body).filter_map(|piece| async {
+    let frames = stream::iter(answer.body).filter_map(move |piece| async move {
         match piece {
             Piece::Text(text) => Some(Ok(http_body::Frame::data(Bytes::from(text)))),
             Piece::Break => Some(Err(std::io::Error::other("the connection broke"))),
             Piece::Hang => std::future::pending().await,
-            Piece::Pause(time) => {
-                sleep(time).await;
+            Piece::Patience => {
+                sleep(patience).await;
                 None
             }
         }
@@ -156,26 +160,26 @@ async fn answer(
 }
 
 /// An Event of this name, which is its uid too, at this version.
-pub fn event(name: &str, version: u64) -> String {
+pub(crate) fn event(name: &str, version: u64) -> String {
     format!(
         r#"{{"metadata":{{"name":"{name}","uid":"{name}","resourceVersion":"{version}"}},"reason":"Tested"}}"#
     )
 }
 
-pub fn line(type_: &str, object: &str) -> String {
+pub(crate) fn line(type_: &str, object: &str) -> String {
     format!("{{\"type\":\"{type_}\",\"object\":{object}}}\n")
 }
 
-pub fn added(name: &str, version: u64) -> String {
+pub(crate) fn added(name: &str, version: u64) -> String {
     line("ADDED", &event(name, version))
 }
 
 /// An `ERROR` frame that says 410.
-pub fn expired() -> String {
+pub(crate) fn expired() -> String {
     line("ERROR", &status_object(410, ""))
 }
 
-pub fn page(version: &str, token: &str, items: &[String]) -> String {
+pub(crate) fn page(version: &str, token: &str, items: &[String]) -> String {
     let items = items.join(",");
     format!(
         r#"{{"kind":"EventList","apiVersion":"v1","metadata":{{"resourceVersion":"{version}","continue":"{token}"}},"items":[{items}]}}"#
@@ -189,7 +193,7 @@ fn status_object(code: u16, metadata: &str) -> String {
 }
 
 /// What was observed, as short text: `a@7`, `progress 7`, `gap Expired 5..9`, `error: …`.
-pub fn told<E: std::fmt::Display>(observed: &Result<Observed, E>) -> String {
+pub(crate) fn told<E: std::fmt::Display>(observed: &Result<Observed, E>) -> String {
     match observed {
         Ok(Observed::Event(event)) => format!("{}@{}", event.name(), event.resource_version()),
         Ok(Observed::Progress(version)) => format!("progress {version}"),

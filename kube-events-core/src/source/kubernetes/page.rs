@@ -1,5 +1,6 @@
 //! A page of a list, decoded while it arrives.
 
+use bytes::Bytes;
 use memchr::memchr;
 use serde::Deserialize;
 
@@ -110,7 +111,7 @@ impl Page {
         match self.place {
             Place::Outside => self.open(buffer),
             Place::Member => self.member(buffer),
-            Place::Item => Ok(self.item(buffer, text, decoder, give)),
+            Place::Item => self.item(buffer, text, decoder, give),
             Place::Incomplete(extent) => Ok(self.incomplete(extent, buffer, decoder, give)),
             Place::Skipped(extent) => Ok(self.skipped(extent, buffer)),
             Place::Done => self.end(buffer),
@@ -155,17 +156,20 @@ impl Page {
         text: &str,
         decoder: &Decoder,
         give: &mut impl FnMut(Result<Event, Undecodable>),
-    ) -> Option<Place> {
-        if self.peek(buffer, b",")? == b']' {
-            return Some(self.take(Place::Member));
+    ) -> Step {
+        match self.peek(buffer, b",") {
+            Some(b']') => return Ok(Some(self.take(Place::Member))),
+            Some(b'}') => return Err("the list's items end with the wrong bracket".into()),
+            Some(_) => {}
+            None => return Ok(None),
         }
         match decoder.decode_prefix(text.get(self.at..).unwrap_or_default()) {
-            Ok((event, length)) => {
+            Ok((event, length)) if length <= self.limit => {
                 self.at += length;
                 give(Ok(event));
-                Some(Place::Item)
+                Ok(Some(Place::Item))
             }
-            Err(_) => Some(Place::Incomplete(Extent::default())),
+            _ => Ok(Some(Place::Incomplete(Extent::default()))),
         }
     }
 
@@ -179,20 +183,14 @@ impl Page {
         let item = &buffer[self.at..];
         if let Some(length) = extent.advance(item) {
             self.at += length;
-            let item = &item[..length];
-            give(decoder.decode(item).map_err(|error| Undecodable {
-                bytes: bytes::Bytes::copy_from_slice(item),
-                line: None,
-                error,
-            }));
+            give(self.decode(&item[..length], decoder));
             return Some(Place::Item);
         }
         if item.len() <= self.limit {
             self.place = Place::Incomplete(extent);
             return None;
         }
-        let error = too_long(self.limit);
-        give(Err(Undecodable { bytes: beginning(item), line: None, error }));
+        give(self.decode(item, decoder));
         self.drop_all(extent, buffer)
     }
 
@@ -204,6 +202,14 @@ impl Page {
             }
             None => self.drop_all(extent, buffer),
         }
+    }
+
+    fn decode(&self, item: &[u8], decoder: &Decoder) -> Result<Event, Undecodable> {
+        let bad = |bytes, error| Undecodable { bytes, line: None, error };
+        if item.len() > self.limit {
+            return Err(bad(beginning(item), too_long(self.limit)));
+        }
+        decoder.decode(item).map_err(|error| bad(Bytes::copy_from_slice(item), error))
     }
 
     fn drop_all(&mut self, mut extent: Extent, buffer: &[u8]) -> Option<Place> {
