@@ -200,13 +200,6 @@ impl NodeId {
 // === impl Joint ===
 
 impl Joint {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::And => "and",
-            Self::Or => "or",
-        }
-    }
-
     fn padded(self) -> &'static str {
         match self {
             Self::And => " and ",

@@ -125,7 +125,7 @@ pub(crate) fn at_token(
     let help = match expected {
         Expected::Test => place.instead_of_test(),
         Expected::Joint | Expected::JointOrClose => Some(place.instead_of_joint()),
-        Expected::ListStart => place.instead_of_list(),
+        Expected::ListStart => Some(place.instead_of_list()),
         Expected::ListNext => Some(place.in_list()),
         _ => place.instead_of_value(expected),
     };
@@ -236,15 +236,15 @@ impl Place<'_> {
         }
     }
 
-    fn instead_of_list(&self) -> Option<String> {
-        Some(match self.token.kind {
+    fn instead_of_list(&self) -> String {
+        match self.token.kind {
             TokenKind::Text | TokenKind::Number => format!("did you mean `in ({})`?", self.text()),
             TokenKind::End => "a list is missing at the end".into(),
             TokenKind::Name | TokenKind::Boolean(_) => {
                 format!("did you mean `in (\"{}\")`?", self.text())
             }
             _ => "a list is missing: `in (\"A\", \"B\")`".into(),
-        })
+        }
     }
 
     fn in_list(&self) -> String {

@@ -57,8 +57,8 @@ mod error {
         /// `a{2,1}`, or more than 1000, also multiplied over nested repetitions.
         #[error("invalid count of repetitions; the most is 1000, nested ones multiplied")]
         InvalidCount,
-        /// More open groups than are allowed.
-        #[error("groups nest deeper than {} levels", super::MAX_GROUPS)]
+        /// More nested groups, or levels of what matters in them, than are allowed.
+        #[error("groups and repetitions nest too deeply")]
         TooDeep,
         /// Accepted by the Go dialect, but not known to this engine.
         #[error("this class of characters is not supported")]
@@ -74,8 +74,12 @@ mod error {
     }
 }
 
-/// Groups that may be open at one place of a pattern.
-pub(crate) const MAX_GROUPS: usize = 250;
+/// Groups that may be open at one place of a pattern, as in Go.
+const MAX_GROUPS: usize = 1000;
+
+/// Levels of repetition, alternation and concatenation in a pattern. The engine compiles them
+/// recursively, and a debug build needs more than 4 KiB of stack for each.
+const MAX_DEPTH: u32 = 100;
 
 /// The most that a repetition may repeat.
 const MAX_COUNT: u32 = 1000;
@@ -137,7 +141,7 @@ impl Pattern {
         RegexBuilder::new(&translated)
             .size_limit(limits.pattern_size)
             .dfa_size_limit(limits.pattern_size)
-            .nest_limit(16 * u32::try_from(MAX_GROUPS).expect("a small constant"))
+            .nest_limit(u32::MAX)
             .build()
             .map_err(|error| self.refused(&error, limits))
     }
@@ -176,6 +180,7 @@ fn translate(chars: &[char]) -> Result<String, PatternError> {
 
 /// The flags that a group can set.
 #[derive(Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent flags, as in the syntax")]
 struct Flags {
     fold: bool,
     multi_line: bool,
@@ -195,14 +200,32 @@ struct Group {
     items: Vec<Item>,
     /// The largest weight of an item in the alternatives before.
     weight: u32,
+    /// The most levels in one of the alternatives before.
+    depth: u32,
+    /// Whether there is more than one alternative.
+    alternatives: bool,
 }
 
 impl Group {
+    fn new(opened: usize, start: usize, flags: Flags) -> Self {
+        let items = Vec::new();
+        Self { opened, start, flags, items, weight: 1, depth: 0, alternatives: false }
+    }
+
     /// Ends an alternative, whose items can no longer be repeated.
-    fn settle(&mut self) -> u32 {
-        let weights = self.items.drain(..).map(|item| item.weight);
-        self.weight = weights.fold(self.weight, u32::max);
-        self.weight
+    fn settle(&mut self) {
+        let concatenation = u32::from(self.items.len() > 1);
+        for item in self.items.drain(..) {
+            self.weight = self.weight.max(item.weight);
+            self.depth = self.depth.max(item.depth + concatenation);
+        }
+    }
+
+    /// The group as an item of the one around it.
+    fn into_item(mut self) -> Item {
+        self.settle();
+        let depth = self.depth + u32::from(self.alternatives);
+        Item { start: self.start, weight: self.weight, depth }
     }
 }
 
@@ -213,6 +236,8 @@ struct Item {
     start: usize,
     /// The product of the counts of repetitions nested in it.
     weight: u32,
+    /// The levels nested in it.
+    depth: u32,
 }
 
 struct Translator<'a> {
@@ -230,7 +255,7 @@ struct Translator<'a> {
 impl<'a> Translator<'a> {
     fn new(chars: &'a [char]) -> Self {
         let flags = Flags::default();
-        let whole = Group { opened: 0, start: 0, flags, items: Vec::new(), weight: 1 };
+        let whole = Group::new(0, 0, flags);
         Self { chars, at: 0, out: String::new(), flags, groups: vec![whole], repeated: None }
     }
 
@@ -275,7 +300,7 @@ impl<'a> Translator<'a> {
     /// Starts an item: what is written from here on can be repeated.
     fn begin(&mut self) {
         let start = self.out.len();
-        self.group().items.push(Item { start, weight: 1 });
+        self.group().items.push(Item { start, weight: 1, depth: 0 });
     }
 
     fn assertion(&mut self, text: &str) {
@@ -295,7 +320,9 @@ impl<'a> Translator<'a> {
     }
 
     fn alternative(&mut self) {
-        self.group().settle();
+        let group = self.group();
+        group.settle();
+        group.alternatives = true;
         self.out.push('|');
     }
 
@@ -356,7 +383,11 @@ impl<'a> Translator<'a> {
         if lazy != self.flags.ungreedy {
             self.out.push('?');
         }
-        self.group().items.push(Item { start: item.start, weight });
+        let depth = item.depth + 1;
+        if depth > MAX_DEPTH {
+            return Err(self.error(PatternErrorKind::TooDeep, start));
+        }
+        self.group().items.push(Item { start: item.start, weight, depth });
         Ok(Some(start))
     }
 

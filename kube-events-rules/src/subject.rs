@@ -24,12 +24,12 @@ impl<'a> Subject<'a> {
         Self { event }
     }
 
-    fn json(&self) -> JsonEvent<'a> {
+    fn json(self) -> JsonEvent<'a> {
         JsonEvent::of_api(self.event.value(), self.event.api() == Api::EventsV1)
     }
 
     /// A field that was found when the Event was decoded.
-    fn hot(&self, field: Field) -> Option<&'a str> {
+    fn hot(self, field: Field) -> Option<&'a str> {
         let event = self.event;
         let object = || event.involved_object();
         Some(match field {

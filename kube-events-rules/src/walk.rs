@@ -58,9 +58,8 @@ fn elements(
     for element in picked {
         let next = element_of(element, quantifier, steps, test)?;
         match (quantifier, next) {
-            (_, Outcome::Ends) => return Ok(false),
             (Quantifier::Some, Outcome::Is(true)) => return Ok(true),
-            (Quantifier::Every, Outcome::Is(false)) => return Ok(false),
+            (_, Outcome::Ends) | (Quantifier::Every, Outcome::Is(false)) => return Ok(false),
             _ => {}
         }
     }

@@ -43,11 +43,11 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    CASES.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    CASES.lines().map(|line| serde_json::from_str(line).expect("one case a line")).collect()
 }
 
 fn events() -> Events {
-    serde_json::from_str(EVENTS).unwrap()
+    serde_json::from_str(EVENTS).expect("an object of Events")
 }
 
 /// The corpus shows that long texts ran, longer than what is allowed by default.
@@ -66,7 +66,8 @@ impl Case {
         match view {
             View::Core => condition.evaluate(&JsonEvent::core(event)),
             View::Decoded => {
-                let event = Event::decode(event.to_string().as_bytes()).unwrap();
+                let event = Event::decode(event.to_string().as_bytes());
+                let event = event.expect("the corpus holds Events");
                 condition.evaluate(&Subject::new(&event))
             }
         }

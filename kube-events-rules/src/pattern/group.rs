@@ -1,6 +1,6 @@
 //! Groups and flags.
 
-use super::{Flags, Group, Item, MAX_GROUPS, PatternError, PatternErrorKind, Translator};
+use super::{Flags, Group, MAX_DEPTH, MAX_GROUPS, PatternError, PatternErrorKind, Translator};
 
 impl Translator<'_> {
     /// Reads what follows `(`.
@@ -24,7 +24,7 @@ impl Translator<'_> {
         let start = self.group().items.last().expect("just begun").start;
         let flags = std::mem::replace(&mut self.flags, inside);
         self.out.push_str("(?:");
-        self.groups.push(Group { opened, start, flags, items: Vec::new(), weight: 1 });
+        self.groups.push(Group::new(opened, start, flags));
         Ok(())
     }
 
@@ -78,10 +78,14 @@ impl Translator<'_> {
         if self.groups.len() == 1 {
             return Err(self.error(PatternErrorKind::UnopenedGroup, self.at - 1));
         }
-        let mut closed = self.groups.pop().expect("more than one");
+        let closed = self.groups.pop().expect("more than one");
         self.flags = closed.flags;
         self.out.push(')');
-        let item = Item { start: closed.start, weight: closed.settle() };
+        let opened = closed.opened;
+        let item = closed.into_item();
+        if item.depth > MAX_DEPTH {
+            return Err(self.error(PatternErrorKind::TooDeep, opened));
+        }
         *self.group().items.last_mut().expect("the group is an item of the one around it") = item;
         Ok(())
     }

@@ -1,0 +1,147 @@
+//! Errors and lints as a person sees them.
+
+use kube_events_rules::{Condition, Error, LintKind};
+
+fn error(text: &str) -> Error {
+    Condition::parse(text).expect_err("the text is no condition")
+}
+
+fn suggestion(text: &str) -> String {
+    error(text).suggestion().unwrap_or_default().to_owned()
+}
+
+fn lints(text: &str) -> Vec<(LintKind, String)> {
+    let condition = Condition::parse(text).expect("the text is a condition");
+    let lints = condition.lints().iter();
+    lints.map(|lint| (lint.kind(), lint.suggestion().unwrap_or_default().to_owned())).collect()
+}
+
+#[test]
+fn an_error_is_drawn_into_the_text() {
+    let expected = "\
+error: expected a string in double quotes, a number or a boolean, found `=`
+  |
+2 | and reason == \"BackOff\"
+  |             ^
+  |
+  = help: did you mean a single `=`?";
+    let text = "type = \"Warning\"\nand reason == \"BackOff\"";
+    assert_eq!(error(text).render(text), expected);
+}
+
+#[test]
+fn a_pattern_is_marked_where_it_is_wrong() {
+    let expected = "\
+error: invalid pattern: a repetition cannot be repeated; use a group
+  |
+1 | reason regex \"^a**$\"
+  |                 ^^";
+    let text = "reason regex \"^a**$\"";
+    assert_eq!(error(text).render(text), expected);
+}
+
+#[test]
+fn what_was_probably_meant_is_said() {
+    let table = [
+        ("type=\"A\" AND reason=\"B\"", "did you mean `and`?"),
+        ("type=\"A\" && reason=\"B\"", "did you mean `and`?"),
+        ("type=\"A\" || reason=\"B\"", "did you mean `or`?"),
+        ("NOT type=\"A\"", "did you mean `not`?"),
+        ("Not (type=\"A\")", "did you mean `not`?"),
+        ("reason not  in (\"A\")", "write `not in` with exactly one blank"),
+        ("reason notin (\"A\")", "did you mean `not in`?"),
+        ("reason in \"A\"", "did you mean `in (\"A\")`?"),
+        ("reason in (\"A\",)", "remove the comma"),
+        ("reason in ()", "a list has one value at least"),
+        ("reason LIKE \"A*\"", "did you mean `like`?"),
+        ("reason regexp \"A\"", "did you mean `regex`?"),
+        ("reason = A", "values stand in double quotes: `\"A\"`"),
+        ("reason = 'A'", "strings stand in double quotes: `\"A\"`"),
+        ("reason =~ \"A\"", "did you mean `regex`?"),
+        ("count => 3", "did you mean `>=`?"),
+        ("count <> 3", "did you mean `!=`?"),
+        ("type =", "a value is missing"),
+        ("\"A\" = reason", "the name comes first: `reason = \"BackOff\"`"),
+        ("reasoncontains \"A\"", "a blank is missing before `contains`"),
+        ("reason \"A\"", "an operator is missing: `reason = \"A\"`"),
+        ("metadata.labels.a-b = \"x\"", "`metadata.labels contains \"a-b:\"`"),
+        ("type=\"A\" // why", "a condition has no comments"),
+        ("$type=\"A\"", "a name stands alone, without `$`"),
+        ("(type=\"A\"", "close it with `)` where the group ends"),
+        ("type=\"A\")", "remove it, or open it further to the left"),
+        ("count > 1e3", "a number is digits with an optional point"),
+    ];
+    for (text, expected) in table {
+        assert!(suggestion(text).contains(expected), "{text}: {}", suggestion(text));
+    }
+}
+
+#[test]
+fn mixed_joints_are_shown_with_their_parentheses() {
+    let text = "type=\"A\" or type=\"B\" and not reason=\"C\" or count>3";
+    let read = |text: &str| format!("it is read as `{text}`; write the parentheses that you mean");
+    assert_eq!(
+        lints(text),
+        [
+            (
+                LintKind::MixedJoints,
+                read("(type = \"A\" or type = \"B\") and (not (reason = \"C\" or count > 3))")
+            ),
+            (LintKind::NotTakesTheRest, read("not (reason = \"C\" or count > 3)")),
+        ]
+    );
+    assert_eq!(lints("(type=\"A\" or type=\"B\") and (not reason=\"C\")"), []);
+    assert_eq!(lints("not (type=\"A\" or type=\"B\")"), []);
+}
+
+#[test]
+fn names_that_events_never_have_are_told() {
+    for text in ["metadata.labels.app=\"x\"", "firstTimestamp exists", "kind=\"Event\"", "foo"] {
+        assert_eq!(lints(text)[0].0, LintKind::UnknownField, "{text}");
+    }
+    assert_eq!(lints("involvedobject.kind=\"Pod\"")[0].1, "did you mean `involvedObject.kind`?");
+    assert_eq!(lints("related exists and series exists and source exists"), []);
+    assert_eq!(lints("source = \"kubelet\"")[0].1, "did you mean `source.component`?");
+}
+
+#[test]
+fn tests_that_are_never_decided_are_told() {
+    let table = [
+        ("reason", LintKind::NameAlone),
+        ("metadata.labels = 5", LintKind::NeverThisType),
+        ("metadata.finalizers[0] contains \"x\"", LintKind::NoLists),
+        ("foo[3:1].x = \"y\"", LintKind::ReversedRange),
+        ("source like \"[\"", LintKind::InvalidPattern),
+        ("count in (1000000)", LintKind::NumberAsText),
+        ("count in (27.0)", LintKind::NumberAsText),
+    ];
+    for (text, kind) in table {
+        assert!(lints(text).iter().any(|(k, _)| *k == kind), "{text}: {:?}", lints(text));
+    }
+    assert_eq!(lints("count in (27)"), []);
+}
+
+#[test]
+fn the_examples_of_the_manual_compile_without_a_lint() {
+    let manual = include_str!("../docs/rules.md");
+    let examples: Vec<_> = manual.split("```rule\n").skip(1).collect();
+    assert!(examples.len() > 4);
+    for example in examples {
+        let (text, _) = example.split_once("```").unwrap();
+        assert_eq!(lints(text), [], "{text}");
+    }
+}
+
+#[test]
+fn the_manual_tells_how_chains_are_read() {
+    for line in include_str!("../docs/rules.md").lines() {
+        let cells: Vec<_> = line.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect();
+        let [written, read] = cells[..] else { continue };
+        let (written, read) = (written.trim_matches('`'), read.trim_matches('`'));
+        if written.split(' ').all(|word| ["a", "b", "c", "not", "and", "or", "(a)"].contains(&word))
+        {
+            let parse = |text| Condition::parse(text).unwrap().to_string();
+            assert_eq!(parse(written), parse(read), "{line}");
+        }
+    }
+}
