@@ -3,6 +3,7 @@
 mod ast;
 mod check;
 mod condition;
+mod defaults;
 mod error;
 mod field;
 mod fields;
@@ -29,6 +30,7 @@ mod verdict;
 mod walk;
 
 pub use condition::Condition;
+pub use defaults::{DEFAULT_RULES, default_rules};
 pub use error::{Error, ErrorKind, Expected, Shown};
 pub use field::{Field, Group};
 pub use fields::Fields;
