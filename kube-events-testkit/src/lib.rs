@@ -2,10 +2,13 @@
 
 mod alertmanager;
 mod apiserver;
+mod draft;
+mod drive;
 mod listener;
 mod oracle;
 mod receiver;
 mod scenario;
+mod tale;
 mod workload;
 
 pub use alertmanager::AlertmanagerReceiver;
@@ -13,7 +16,9 @@ pub use apiserver::{
     Action, ApiServer, Builder, Fault, Form, RequestRecord, Resource, Snapshot, Status, Verb,
     WatchFault,
 };
+pub use draft::{EventDraft, Reference};
+pub use drive::{EventTarget, Extent};
 pub use oracle::{Expectation, Identity, Report};
 pub use receiver::{Receiver, Recorded, Reply};
 pub use scenario::Scenario;
-pub use workload::{EventDraft, EventTarget, Extent, Reference, Step, Workload};
+pub use workload::{Step, Workload};

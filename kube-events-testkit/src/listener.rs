@@ -97,21 +97,19 @@ async fn serve(stream: TcpStream, router: Router, stop: CancellationToken) {
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    loop {
-        tokio::select! {
-            result = connection.as_mut() => {
-                if let Err(error) = result {
-                    tracing::trace!(%error, "connection ended");
-                }
-                return;
-            }
-            () = close.cancelled() => return,
-            () = stop.cancelled() => break,
-        }
-    }
-    connection.as_mut().graceful_shutdown();
     tokio::select! {
-        result = connection => tracing::trace!(?result, "connection ended"),
+        result = connection.as_mut() => return tell(result),
+        () = close.cancelled() => return,
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        result = connection => tell(result),
         () = close.cancelled() => {}
+    }
+}
+
+fn tell(result: hyper::Result<()>) {
+    if let Err(error) = result {
+        tracing::trace!(%error, "connection ended");
     }
 }

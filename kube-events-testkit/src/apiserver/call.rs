@@ -102,8 +102,8 @@ impl Call {
 mod tests {
     use super::*;
 
-    fn parse(method: Method, uri: &'static str) -> Call {
-        Call::parse(&method, &Uri::from_static(uri))
+    fn parse(method: &Method, uri: &'static str) -> Call {
+        Call::parse(method, &Uri::from_static(uri))
     }
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
             ),
             (Method::GET, "/readyz", Verb::Other, None, "", None),
         ] {
-            let call = parse(method, uri);
+            let call = parse(&method, uri);
             let found = (call.verb, call.namespace.as_deref(), &*call.plural, call.name.as_deref());
             assert_eq!(found, (verb, namespace, plural, name), "{uri}");
         }

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use super::resource::Resource;
 
+const VERBS: &[&str] =
+    &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
 const STATUS_VERBS: &[&str] = &["get", "patch", "update"];
 
 pub(crate) fn version() -> Value {
@@ -95,7 +98,7 @@ fn row(resource: &Resource) -> Value {
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": resource.verbs(),
+        "verbs": VERBS,
     });
     if !resource.short_names.is_empty() {
         row["shortNames"] = json!(resource.short_names);
@@ -134,7 +137,7 @@ fn aggregated_row(resource: &Resource) -> Value {
         "responseKind": kind,
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": resource.singular,
-        "verbs": resource.verbs(),
+        "verbs": VERBS,
     });
     if !resource.short_names.is_empty() {
         row["shortNames"] = json!(resource.short_names);

@@ -17,7 +17,7 @@ impl Shared {
         if resource.storage == NAMESPACES {
             self.each_resource(|dependent| {
                 let (objects, ..) = self.store.current(dependent, &Range::new(Some(&gone.key)));
-                objects.iter().for_each(|object| self.delete_dependent(dependent, object));
+                self.delete_all(dependent, &objects);
             });
         } else if !resource.is_event() {
             self.each_resource(|dependent| self.delete_owned(dependent, &gone.uid));
@@ -41,7 +41,13 @@ impl Shared {
         let owned: Vec<Arc<Stored>> = self
             .store
             .read(|state| state.all(dependent).filter(|o| is_owned(o, uid)).cloned().collect());
-        owned.iter().for_each(|object| self.delete_dependent(dependent, object));
+        self.delete_all(dependent, &owned);
+    }
+
+    fn delete_all(&self, dependent: &Resource, objects: &[Arc<Stored>]) {
+        for object in objects {
+            self.delete_dependent(dependent, object);
+        }
     }
 
     fn delete_dependent(&self, resource: &Resource, object: &Stored) {

@@ -1,6 +1,7 @@
 //! An embedded Kubernetes API server over real HTTP.
 
 mod call;
+mod direct;
 mod discovery;
 mod encode;
 mod faults;
@@ -15,6 +16,7 @@ mod selectors;
 mod server;
 mod status;
 mod storage;
+mod table;
 mod view;
 mod watch;
 mod write;

@@ -298,7 +298,9 @@ pub(crate) fn same(old: &Value, new: &Value) -> bool {
         remove(&mut object, "apiVersion");
         remove(&mut object["metadata"], "resourceVersion");
         if let Some(entries) = object["metadata"]["managedFields"].as_array_mut() {
-            entries.iter_mut().for_each(|entry| remove(entry, "time"));
+            for entry in entries {
+                remove(entry, "time");
+            }
         }
         object
     };

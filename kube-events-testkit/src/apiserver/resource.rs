@@ -17,6 +17,7 @@ pub enum Form {
 /// Rows with the same [`storage`](Resource::storage) are two faces of the same objects, as the
 /// Events of `v1` and `events.k8s.io/v1` are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "columns of a table, not a state")]
 pub struct Resource {
     /// API group, empty for the core group.
     pub group: &'static str,
@@ -108,10 +109,6 @@ impl Resource {
 
     pub(crate) fn is_event(&self) -> bool {
         self.storage == EVENTS
-    }
-
-    pub(crate) fn verbs(&self) -> &'static [&'static str] {
-        &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
     }
 }
 

@@ -110,17 +110,17 @@ fn aggregated(shared: &Shared, core: bool) -> Response {
 }
 
 async fn core(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    match wants_aggregated(&headers) {
-        true => aggregated(&shared, true),
-        false => json(StatusCode::OK, &discovery::core_versions(&shared.address.to_string())),
+    if wants_aggregated(&headers) {
+        return aggregated(&shared, true);
     }
+    json(StatusCode::OK, &discovery::core_versions(&shared.address.to_string()))
 }
 
 async fn groups(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    match wants_aggregated(&headers) {
-        true => aggregated(&shared, false),
-        false => json(StatusCode::OK, &discovery::groups(&shared.resources)),
+    if wants_aggregated(&headers) {
+        return aggregated(&shared, false);
     }
+    json(StatusCode::OK, &discovery::groups(&shared.resources))
 }
 
 fn describe(shared: &Shared, call: &Call, path: &str) -> Option<Response> {

@@ -109,7 +109,7 @@ fn field(resource: &Resource, term: &str) -> Result<Requirement, Status> {
 }
 
 fn label(term: &str) -> Result<Requirement, Status> {
-    let found = equality(term).or_else(|| set(term)).or_else(|| presence(term));
+    let found = equality(term).or_else(|| set(term)).or_else(|| Some(presence(term)));
     found.filter(|r| is_label_key(&r.key)).ok_or_else(|| {
         Status::bad_request(format!(
             "unable to parse requirement: found '{term}', expected: identifier"
@@ -140,11 +140,11 @@ fn set(term: &str) -> Option<Requirement> {
     Some(Requirement { key: key.trim().to_owned(), test })
 }
 
-fn presence(term: &str) -> Option<Requirement> {
-    Some(match term.strip_prefix('!') {
+fn presence(term: &str) -> Requirement {
+    match term.strip_prefix('!') {
         Some(key) => Requirement { key: key.trim().to_owned(), test: Test::Missing },
         None => Requirement { key: term.to_owned(), test: Test::Exists },
-    })
+    }
 }
 
 fn is_label_key(key: &str) -> bool {

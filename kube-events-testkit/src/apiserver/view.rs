@@ -47,10 +47,10 @@ impl View {
     }
 
     fn names(&self) -> (&'static str, String) {
-        match self.metadata_only {
-            true => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
-            false => (self.resource.kind, self.resource.api_version()),
+        if self.metadata_only {
+            return ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned());
         }
+        (self.resource.kind, self.resource.api_version())
     }
 
     /// What comes before and after the items of a list.
@@ -67,13 +67,14 @@ impl View {
                 tail: format!("],\"kind\":\"{kind}List\",\"metadata\":{metadata}}}\n"),
             };
         }
-        let mut metadata = format!("\"resourceVersion\":\"{revision}\"");
-        if let Some((token, remaining)) = more {
-            metadata += &format!(",\"continue\":\"{token}\"");
-            if let Some(remaining) = remaining {
-                metadata += &format!(",\"remainingItemCount\":{remaining}");
+        let more = match more {
+            Some((token, Some(remaining))) => {
+                format!(",\"continue\":\"{token}\",\"remainingItemCount\":{remaining}")
             }
-        }
+            Some((token, None)) => format!(",\"continue\":\"{token}\""),
+            None => String::new(),
+        };
+        let metadata = format!("\"resourceVersion\":\"{revision}\"{more}");
         Frame {
             head: format!(
                 "{{\"kind\":\"{kind}List\",\"apiVersion\":\"{api_version}\",\

@@ -195,10 +195,10 @@ impl Watch {
     }
 
     fn expired(&self, revision: u64, too_old: TooOld) -> Status {
-        match self.view.resource.watch_cache {
-            true => Status::expired_cache(revision, too_old.floor),
-            false => Status::expired_watch(),
+        if self.view.resource.watch_cache {
+            return Status::expired_cache(revision, too_old.floor);
         }
+        Status::expired_watch()
     }
 
     // === what comes next ===

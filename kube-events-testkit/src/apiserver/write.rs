@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::object::{self, Author, Part};
-use super::resource::{NAMESPACES, Resource};
+use super::resource::{Form, NAMESPACES, Resource};
 use super::status::Status;
 use super::storage::{State, Stored};
 
@@ -114,10 +114,10 @@ impl Shared {
         let given = object::accept(resource, given)?;
         if self.store.get(resource, &place.key()).is_none() {
             let creates = resource.put_creates && part == Part::Main;
-            return match creates {
-                true => self.create_named(place, given, author).map(|stored| (stored, true)),
-                false => Err(place.not_found()),
-            };
+            if !creates {
+                return Err(place.not_found());
+            }
+            return self.create_named(place, given, author).map(|stored| (stored, true));
         }
         let updated = self.store.write(resource, |state| replace(state, place, given, part));
         updated.map(|stored| (stored, false))
@@ -136,7 +136,7 @@ impl Shared {
                 fields.remove(key);
             }
         }
-        if resource.form == super::resource::Form::Custom {
+        if resource.form == Form::Custom {
             storage_form["kind"] = resource.kind.into();
         }
         self.create(resource, place.namespace, storage_form, author)

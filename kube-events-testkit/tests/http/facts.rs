@@ -1,6 +1,6 @@
 //! What a real API server (1.37) does, and so this one.
 
-use kube_events_testkit::{ApiServer, Workload};
+use kube_events_testkit::{ApiServer, Expectation, Extent, Identity, Workload};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -19,7 +19,9 @@ async fn start() -> (ApiServer, Client) {
 
 async fn with_events(names: &[&str]) -> (ApiServer, Client) {
     let (server, client) = start().await;
-    names.iter().for_each(|name| drop(server.create_event(event(name)).unwrap()));
+    for name in names {
+        server.create_event(event(name)).unwrap();
+    }
     (server, client)
 }
 
@@ -554,4 +556,31 @@ async fn events_written_in_bulk_look_as_those_written_over_http() {
     assert_eq!(code, 201, "{posted}");
     let keys = |event: &Value| event.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!((keys(&bulk), keys(&bulk["metadata"])), (keys(&posted), keys(&posted["metadata"])));
+}
+
+#[tokio::test]
+async fn a_live_watch_tells_every_state_once_and_in_order() {
+    const STEPS: usize = 3_000;
+    let (server, client) = start().await;
+    let now = server.resource_version();
+    let mut watch = client.watch(&format!("/api/v1/events?watch=1&resourceVersion={now}")).await;
+    let mut created = Vec::new();
+    let mut workload = Workload::seeded(11);
+    let drive = workload.drive(&server, 20_000, Extent::Steps(STEPS), |batch| {
+        created.extend_from_slice(batch);
+    });
+    let read = async {
+        let mut told = Vec::new();
+        while told.len() < STEPS {
+            told.push(Identity::of(&watch.told().await.1).unwrap());
+        }
+        told
+    };
+    let (driven, told) = tokio::join!(drive, read);
+    assert_eq!(driven.unwrap(), STEPS);
+    assert_eq!(told, created, "one watch tells all changes in their order");
+    let report = Expectation::EveryState.check(&created, &told);
+    assert!(report.is_perfect(), "{report:?}");
+    let listed = server.event_identities();
+    assert!(Expectation::LatestState.check(&created, &listed).is_perfect());
 }
