@@ -1,4 +1,5 @@
 //! An API server whose answers are written down beforehand, in virtual time.
+#![allow(clippy::unwrap_used, reason = "it is how a test fails")]
 
 use std::{
     collections::VecDeque,
@@ -109,6 +110,11 @@ impl Script {
     /// When they were made.
     pub(crate) fn times(&self) -> Vec<Duration> {
         self.requests.lock().unwrap().iter().map(|(time, _)| *time).collect()
+    }
+
+    /// The times between them.
+    pub(crate) fn waits(&self) -> Vec<Duration> {
+        self.times().windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect()
     }
 
     /// What the requests were: `probe`, `list`, `list TOKEN` or `watch VERSION`.
