@@ -1,6 +1,6 @@
 //! An Event before a server has it.
 
-use jiff::{Timestamp, Unit};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -139,7 +139,7 @@ static NEW_FIELDS: LazyLock<Box<RawValue>> = LazyLock::new(|| {
 });
 
 fn seconds(time: Timestamp) -> Timestamp {
-    time.round(Unit::Second).unwrap_or(time)
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 impl EventDraft {
@@ -184,12 +184,13 @@ impl EventDraft {
         }
     }
 
-    /// The text that a server stores, without `kind` and `apiVersion`.
-    pub(crate) fn to_stored(&self, revision: u64) -> Box<[u8]> {
-        let mut out = Vec::with_capacity(1536);
-        serde_json::to_writer(&mut out, &self.wire(Some(revision)))
+    /// The text that a server stores, without `kind` and `apiVersion`, made in a buffer that can
+    /// be used again.
+    pub(crate) fn to_stored(&self, revision: u64, buffer: &mut Vec<u8>) -> Box<[u8]> {
+        buffer.clear();
+        serde_json::to_writer(&mut *buffer, &self.wire(Some(revision)))
             .expect("a draft is written to memory");
-        out.into_boxed_slice()
+        buffer.as_slice().into()
     }
 
     /// The whole Event as core/v1 JSON, for a POST.

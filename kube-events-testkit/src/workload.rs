@@ -157,7 +157,10 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
         let text = |seed| -> Vec<_> {
-            Workload::seeded(seed).take(500).map(|step| step.event().to_stored(1)).collect()
+            Workload::seeded(seed)
+                .take(500)
+                .map(|step| step.event().to_stored(1, &mut Vec::new()))
+                .collect()
         };
         assert_eq!(text(1), text(1));
         assert_ne!(text(1), text(2));
@@ -189,7 +192,8 @@ mod tests {
     #[test]
     fn an_average_event_is_as_large_as_a_real_one() {
         let steps = steps(5_000);
-        let total: usize = steps.iter().map(|step| step.event().to_stored(123_456).len()).sum();
+        let total: usize =
+            steps.iter().map(|step| step.event().to_stored(123_456, &mut Vec::new()).len()).sum();
         let average = total / steps.len();
         assert!((1_050..1_350).contains(&average), "{average} bytes");
     }

@@ -104,6 +104,7 @@ impl ApiServer {
         let resource = self.shared.storage(EVENTS);
         let mut events = events.into_iter().peekable();
         let mut known = HashSet::new();
+        let mut buffer = Vec::new();
         let mut identities = Vec::with_capacity(events.size_hint().0);
         while let Some(event) = events.peek() {
             if known.insert(event.namespace.clone()) {
@@ -113,7 +114,7 @@ impl ApiServer {
                 let batch = |event: &&EventDraft| known.contains(&event.namespace);
                 for _ in 0..BULK {
                     let Some(event) = events.next_if(batch) else { break };
-                    identities.push(write_event(state, resource, event));
+                    identities.push(write_event(state, resource, event, &mut buffer));
                 }
             });
         }
@@ -172,8 +173,14 @@ impl ApiServer {
     }
 }
 
-fn write_event(state: &mut State, resource: &Resource, event: &EventDraft) -> Identity {
+fn write_event(
+    state: &mut State,
+    resource: &Resource,
+    event: &EventDraft,
+    buffer: &mut Vec<u8>,
+) -> Identity {
     let key = object::key(Some(&event.namespace), &event.name);
-    let stored = state.put(resource, &key, &event.uid, |revision| event.to_stored(revision));
+    let stored =
+        state.put(resource, &key, &event.uid, |revision| event.to_stored(revision, buffer));
     Identity::new(&*event.uid, stored.revision)
 }
