@@ -35,6 +35,7 @@ mod workload;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 #[cfg(feature = "crd")]
 use kube::CustomResourceExt;
+use serde::{Deserialize, Deserializer};
 
 #[cfg(feature = "crd")]
 pub use exporter::Exporter;
@@ -72,5 +73,14 @@ pub fn all() -> Vec<CustomResourceDefinition> {
     vec![Exporter::crd(), Ruler::crd(), Rule::crd()]
 }
 
-#[cfg(all(test, feature = "crd"))]
+/// Reads a collection as Go does: a key without a value (`webhooks:`) is an empty one.
+fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
 mod tests;

@@ -2,7 +2,10 @@
 //!
 //! Names follow the Prometheus conventions; counters get `_total` when they are exposed.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::AtomicU64,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -56,6 +59,14 @@ pub struct SinkMetrics {
     retried: Counter,
     rejected: Counter,
     duration: Histogram,
+}
+
+/// Figures about a configuration file that is read again when it changes.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigMetrics {
+    successful: Gauge,
+    success_timestamp: Gauge<f64, AtomicU64>,
+    failures: Counter,
 }
 
 /// Seconds that a delivery may take: a millisecond to half a minute.
@@ -181,5 +192,44 @@ impl SinkMetrics {
         };
         self.rejected.inc_by(rejected as u64);
         self.delivered.inc_by((items - rejected) as u64);
+    }
+}
+
+// === impl ConfigMetrics ===
+
+impl ConfigMetrics {
+    /// Registers them under `kube_events_config_`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self::default();
+        let registry = registry.sub_registry_with_prefix("kube_events_config");
+        registry.register(
+            "last_reload_successful",
+            "Whether the configuration that was read last is in force",
+            this.successful.clone(),
+        );
+        registry.register(
+            "last_reload_success_timestamp_seconds",
+            "When a configuration last came into force",
+            this.success_timestamp.clone(),
+        );
+        registry.register(
+            "reload_failures",
+            "Configurations that were refused; the one before stays in force",
+            this.failures.clone(),
+        );
+        this
+    }
+
+    /// A configuration has come into force.
+    pub fn succeeded(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.successful.set(1);
+        self.success_timestamp.set(now.as_secs_f64());
+    }
+
+    /// A configuration was refused.
+    pub fn failed(&self) {
+        self.successful.set(0);
+        self.failures.inc();
     }
 }

@@ -46,7 +46,6 @@ pub fn format(duration: Duration) -> String {
 /// # Errors
 ///
 /// Those of the serializer.
-#[expect(clippy::ref_option, reason = "the signature that serde's `with` asks for")]
 pub fn serialize<S: Serializer>(
     duration: &Option<Duration>,
     serializer: S,

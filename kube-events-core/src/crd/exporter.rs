@@ -1,20 +1,28 @@
 //! `Exporter`: an exporter and its sinks.
 
+#![cfg_attr(
+    feature = "crd",
+    allow(clippy::duplicated_attributes, reason = "several columns have the same type")
+)]
+
 #[cfg(feature = "crd")]
-use kube::{CustomResource, KubeSchema};
+use kube::CustomResource;
+#[cfg(feature = "crd")]
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Workload, sinks::ExporterSinks};
 
 /// An exporter: its pod, and where it delivers the cluster's Events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "crd", derive(CustomResource, KubeSchema))]
+#[cfg_attr(feature = "crd", derive(CustomResource, JsonSchema))]
 #[cfg_attr(
     feature = "crd",
     kube(
         group = "events.kubesphere.io",
         version = "v1alpha1",
         kind = "Exporter",
+        doc = "An exporter of Events: its pod and its sinks.",
         plural = "exporters",
         shortname = "ex",
         category = "kube-events",

@@ -1,24 +1,32 @@
 //! `Rule`: conditions on Events and what follows from them.
 
+#![cfg_attr(
+    feature = "crd",
+    allow(clippy::duplicated_attributes, reason = "several columns have the same type")
+)]
+
 use std::{collections::BTreeMap, convert::Infallible, fmt, str::FromStr};
 
 #[cfg(feature = "crd")]
-use kube::{CustomResource, KubeSchema};
+use kube::CustomResource;
 #[cfg(feature = "crd")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::null_is_empty;
 
 /// Conditions on Events, and the notifications and alerts that follow from them.
 ///
 /// The label `kubesphere.io/rule-scope` of the object says how far its rules reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "crd", derive(CustomResource, KubeSchema))]
+#[cfg_attr(feature = "crd", derive(CustomResource, JsonSchema))]
 #[cfg_attr(
     feature = "crd",
     kube(
         group = "events.kubesphere.io",
         version = "v1alpha1",
         kind = "Rule",
+        doc = "Rules for Events: which of them give notifications or alerts.",
         plural = "rules",
         shortname = "er",
         category = "kube-events",
@@ -39,7 +47,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
         printcolumn(
             name = "Valid",
             type_ = "string",
-            json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+            json_path = r#".status.conditions[?(@.type=="Valid")].status"#
         ),
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )
@@ -47,7 +55,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[serde(rename_all = "camelCase")]
 pub struct RuleSpec {
     /// The rules, each on its own: none sees another.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<EventRule>,
 }
 
@@ -63,10 +71,10 @@ pub struct EventRule {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub condition: String,
     /// Labels of what follows, for example `severity: warning`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Annotations of what follows. `%` and a path stand for a field of the Event: `%message`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Whether the rule counts. Default: `false`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -144,6 +152,14 @@ mod tests {
         let rule: EventRule = from_value(json!({"name": "a", "condition": "count>3"})).unwrap();
         assert!(!rule.enable);
         assert_eq!(rule.r#type, None);
+    }
+
+    #[test]
+    fn a_key_without_a_value_sets_nothing() {
+        let spec: RuleSpec =
+            from_value(json!({"rules": [{"labels": null, "type": null}]})).unwrap();
+        assert_eq!(spec.rules, [EventRule::default()]);
+        assert_eq!(from_value::<RuleSpec>(json!({"rules": null})).unwrap(), RuleSpec::default());
     }
 
     #[test]

@@ -1,21 +1,29 @@
 //! `Ruler`: rulers, the Rules that they look at, and their sinks.
 
+#![cfg_attr(
+    feature = "crd",
+    allow(clippy::duplicated_attributes, reason = "several columns have the same type")
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 #[cfg(feature = "crd")]
-use kube::{CustomResource, KubeSchema};
+use kube::CustomResource;
+#[cfg(feature = "crd")]
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Workload, sinks::RulerSinks};
 
 /// Rulers: their pods, the Rules that they look at, and where notifications and alerts go.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "crd", derive(CustomResource, KubeSchema))]
+#[cfg_attr(feature = "crd", derive(CustomResource, JsonSchema))]
 #[cfg_attr(
     feature = "crd",
     kube(
         group = "events.kubesphere.io",
         version = "v1alpha1",
         kind = "Ruler",
+        doc = "Rulers of Events: their pods, their Rules and their sinks.",
         plural = "rulers",
         shortname = "erl",
         category = "kube-events",

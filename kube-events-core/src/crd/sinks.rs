@@ -31,7 +31,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration}
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, ServicePort, duration};
+use super::{ByteSize, ServicePort, duration, null_is_empty};
 
 /// Where an exporter delivers Events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,13 +39,13 @@ use super::{ByteSize, ServicePort, duration};
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ExporterSinks {
     /// HTTP endpoints that get newline-delimited Events by POST.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub webhooks: Vec<WebhookSink>,
     /// Standard output, if present; `{}` is enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdout: Option<StdoutSink>,
     /// Files with one JSON object a line.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileSink>,
 }
 
@@ -55,19 +55,19 @@ pub struct ExporterSinks {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RulerSinks {
     /// Alertmanagers that get the alerts.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub alertmanagers: Vec<RulerAlertmanagerSink>,
     /// One more Alertmanager: the older form of `alertmanagers`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alertmanager: Option<RulerAlertmanagerSink>,
     /// HTTP endpoints that get notifications or alerts by POST.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub webhooks: Vec<RulerWebhookSink>,
     /// Standard output, if present.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdout: Option<RulerStdoutSink>,
     /// Files with one JSON object a line.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<RulerFileSink>,
 }
 
@@ -98,7 +98,7 @@ pub struct WebhookSink {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceReference>,
     /// Headers that every request carries.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// The file that holds the bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,7 +144,11 @@ pub struct RulerWebhookSink {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceReference>,
     /// Headers that every request carries.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub headers: BTreeMap<String, String>,
     /// The file that holds the bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,16 +197,20 @@ pub struct RulerAlertmanagerSink {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_port: Option<ServicePort>,
     /// How the replicas are spoken to. Default: `http`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scheme: Option<Scheme>,
+    #[serde(default, skip_serializing_if = "Scheme::is_default")]
+    pub scheme: Scheme,
     /// The path in front of `/api/v2/alerts`, if Alertmanager is served below one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The base addresses of all replicas, in place of a Service.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// Headers that every request carries.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub headers: BTreeMap<String, String>,
     /// The file that holds the bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -327,8 +335,8 @@ pub struct ServiceReference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// How the endpoint is spoken to. Default: `http`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scheme: Option<Scheme>,
+    #[serde(default, skip_serializing_if = "Scheme::is_default")]
+    pub scheme: Scheme,
 }
 
 /// How an endpoint is spoken to.
@@ -429,6 +437,15 @@ fn is_no(value: &bool) -> bool {
     !*value
 }
 
+// === impl Scheme ===
+
+impl Scheme {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 // === impl Compression ===
 
 impl Compression {
@@ -497,6 +514,12 @@ mod tests {
             from_value(json!({"type": "alert", "namespace": "http://hook"})).unwrap();
         assert_eq!(sink.url.as_deref(), Some("http://hook"));
         assert!(sink.required);
+    }
+
+    #[test]
+    fn a_key_without_a_value_sets_nothing() {
+        let settings = json!({"webhooks": null, "stdout": null, "files": null});
+        assert_eq!(from_value::<ExporterSinks>(settings).unwrap(), ExporterSinks::default());
     }
 
     #[test]
