@@ -1,0 +1,280 @@
+//! A file of settings that is read again when it changes.
+
+mod changes;
+
+use std::{
+    io,
+    marker::PhantomData,
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt as _, stream};
+use kube_events_core::metrics::ConfigMetrics;
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+use tracing::{error, info};
+
+use self::changes::changes;
+
+/// How often a file is looked at, should the operating system not tell of its changes: it does not
+/// on every network file system.
+const POLL: Duration = Duration::from_secs(10);
+
+/// How many requests to reload may wait; more wait at their senders.
+const REQUESTS: usize = 16;
+
+/// A YAML file of settings of type `T` that is read again when it changes.
+///
+/// Settings come into force by a closure that checks them. Whatever cannot be read, parsed or
+/// brought into force is logged, with the line and the place in it, and counted, once; the settings
+/// before stay in force.
+///
+/// A mounted `ConfigMap` changes by the swap of a link beside the file, so contents are compared, not
+/// times. A file that was emptied is taken for one that is being written, and refused; `{}` says
+/// that nothing is set.
+#[derive(Debug)]
+pub struct ConfigFile<T, A> {
+    path: PathBuf,
+    apply: A,
+    metrics: ConfigMetrics,
+    tried: Contents,
+    requests: mpsc::Receiver<Request>,
+    handle: ReloadHandle,
+    settings: PhantomData<fn(T)>,
+}
+
+/// Asks for a file to be read again, and hears what came of it.
+#[derive(Clone, Debug)]
+pub struct ReloadHandle(mpsc::Sender<Request>);
+
+/// Why a file of settings is not in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The file was emptied.
+    #[error("{path} is empty; write {{}} to set nothing")]
+    Empty {
+        /// The file.
+        path: String,
+    },
+    /// The file is not YAML, or not of the right form.
+    #[error("{path} is not valid")]
+    Parse {
+        /// The file.
+        path: String,
+        /// What is wrong, with the line and a caret.
+        source: Box<serde_saphyr::Error>,
+    },
+    /// What the file says cannot be done.
+    #[error("the settings of {path} cannot be used")]
+    Apply {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Why a reload that was asked for did not happen.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The settings were refused; the text says why, with all causes.
+    #[error("{0}")]
+    Refused(Arc<str>),
+    /// The program is about to end.
+    #[error("the program is shutting down")]
+    ShuttingDown,
+}
+
+/// What a file held when it was last tried; the kind of the error when it could not be read.
+type Contents = Result<Vec<u8>, io::ErrorKind>;
+
+type Request = oneshot::Sender<Result<(), ReloadError>>;
+
+/// Why a file is looked at.
+#[derive(Debug)]
+enum Trigger {
+    /// It may have changed.
+    Look,
+    /// Somebody asked, and waits for the answer.
+    Asked(Request),
+}
+
+/// Parses settings. An empty document sets nothing.
+///
+/// # Errors
+///
+/// When the text is not YAML or not of the type's form; the error shows the line and the place.
+pub fn parse_config<T: DeserializeOwned>(text: &str) -> Result<T, Box<serde_saphyr::Error>> {
+    let text = if is_blank(text.as_bytes()) { "{}" } else { text };
+    serde_saphyr::from_str(text).map_err(Box::new)
+}
+
+fn is_blank(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .all(|line| line.is_empty() || line.starts_with(b"#") || line == b"---")
+}
+
+fn polls() -> impl Stream<Item = ()> {
+    let mut interval = interval_at(Instant::now() + POLL, POLL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    stream::unfold(interval, |mut interval| async move {
+        interval.tick().await;
+        Some(((), interval))
+    })
+}
+
+/// An error and its causes in one line of the log, or several where a place in the file is shown.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+// === impl ConfigFile ===
+
+impl<T, A> ConfigFile<T, A>
+where
+    T: DeserializeOwned,
+    A: FnMut(T) -> anyhow::Result<()>,
+{
+    /// Reads a file and brings its settings into force by `apply`, now and at each change.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing that can be in force: the file cannot be read, parsed, or used.
+    pub async fn open(
+        path: impl Into<PathBuf>,
+        metrics: ConfigMetrics,
+        apply: A,
+    ) -> Result<Self, ConfigError> {
+        let (handle, requests) = mpsc::channel(REQUESTS);
+        let mut this = Self {
+            path: path.into(),
+            apply,
+            metrics,
+            tried: Err(io::ErrorKind::NotFound),
+            requests,
+            handle: ReloadHandle(handle),
+            settings: PhantomData,
+        };
+        let contents = this.read().await?;
+        this.bring_into_force(contents)?;
+        Ok(this)
+    }
+
+    /// A handle by which to ask for a reload while the file is watched.
+    pub fn handle(&self) -> ReloadHandle {
+        self.handle.clone()
+    }
+
+    /// Follows the file until `shutdown`.
+    pub async fn watch(mut self, shutdown: impl Future<Output = ()>) {
+        let (_, none) = mpsc::channel(1);
+        let mut requests = std::mem::replace(&mut self.requests, none);
+        let asked = stream::poll_fn(|context| requests.poll_recv(context)).map(Trigger::Asked);
+        let looks = stream::select(changes(&self.path), polls()).map(|()| Trigger::Look);
+        self.follow(stream::select(asked, looks).take_until(shutdown)).await;
+    }
+
+    async fn follow(&mut self, triggers: impl Stream<Item = Trigger>) {
+        let mut triggers = pin!(triggers);
+        while let Some(trigger) = triggers.next().await {
+            match trigger {
+                Trigger::Look => self.look().await,
+                Trigger::Asked(answer) => {
+                    let result = self.reload().await;
+                    // Whoever asked may have gone; the log tells all the same.
+                    drop(answer.send(result.map_err(ReloadError::Refused)));
+                }
+            }
+        }
+    }
+
+    /// Reloads if the file has changed since it was last tried.
+    async fn look(&mut self) {
+        let contents = tokio::fs::read(&self.path).await.map_err(|error| error.kind());
+        if contents != self.tried {
+            drop(self.reload().await);
+        }
+    }
+
+    async fn reload(&mut self) -> Result<(), Arc<str>> {
+        let result = match self.read().await {
+            Ok(contents) if contents.trim_ascii().is_empty() => {
+                self.tried = Ok(contents);
+                Err(ConfigError::Empty { path: self.name() })
+            }
+            Ok(contents) => self.bring_into_force(contents),
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| self.refused(&error))
+    }
+
+    fn refused(&self, error: &ConfigError) -> Arc<str> {
+        self.metrics.failed();
+        let text = chain(error);
+        error!("the configuration stays as it was: {text}");
+        text.into()
+    }
+
+    async fn read(&mut self) -> Result<Vec<u8>, ConfigError> {
+        tokio::fs::read(&self.path).await.map_err(|source| {
+            self.tried = Err(source.kind());
+            ConfigError::Read { path: self.name(), source }
+        })
+    }
+
+    fn bring_into_force(&mut self, contents: Vec<u8>) -> Result<(), ConfigError> {
+        let text = String::from_utf8_lossy(&contents).into_owned();
+        self.tried = Ok(contents);
+        let settings = parse_config(&text)
+            .map_err(|source| ConfigError::Parse { path: self.name(), source })?;
+        (self.apply)(settings)
+            .map_err(|error| ConfigError::Apply { path: self.name(), source: error.into() })?;
+        self.metrics.succeeded();
+        info!(path = %self.path.display(), "configuration in force");
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        Path::display(&self.path).to_string()
+    }
+}
+
+// === impl ReloadHandle ===
+
+impl ReloadHandle {
+    /// Has the file read again, even if it has not changed, and waits until its settings are in
+    /// force.
+    ///
+    /// # Errors
+    ///
+    /// When the settings are refused, or nobody watches the file any more.
+    pub async fn reload(&self) -> Result<(), ReloadError> {
+        let (answer, result) = oneshot::channel();
+        self.0.send(answer).await.map_err(|_| ReloadError::ShuttingDown)?;
+        result.await.unwrap_or(Err(ReloadError::ShuttingDown))
+    }
+}
+
+#[cfg(test)]
+mod tests;
