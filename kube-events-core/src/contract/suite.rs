@@ -10,13 +10,15 @@ use crate::{Batch, Sink, sink::SendErrorKind};
 /// The promises of a sink, with what a test has to say about the sink and its destination `D`.
 pub struct Contract<T, S, D> {
     start: Box<dyn Fn() -> Local<'static, (S, D)>>,
-    arrived: Box<dyn for<'a> Fn(&'a D) -> Local<'a, Vec<Delivery>>>,
-    refuse: Option<Box<dyn Fn(&D, &str)>>,
+    arrived: Box<Arrived<D>>,
+    refuse: Option<Box<Refuse<D>>>,
     failure: Option<Failure<D>>,
     item: PhantomData<fn() -> T>,
 }
 
 type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+type Arrived<D> = dyn for<'a> Fn(&'a D) -> Local<'a, Vec<Delivery>>;
+type Refuse<D> = dyn Fn(&D, &str);
 
 /// How a destination is broken and mended.
 struct Failure<D> {
@@ -135,13 +137,15 @@ impl<T: Sample, S: Sink<T>, D: 'static> Contract<T, S, D> {
         }
     }
 
-    async fn refusal(&self, refuse: &dyn Fn(&D, &str)) {
+    async fn refusal(&self, refuse: &Refuse<D>) {
         for (len, refused) in
             [(1, &[0][..]), (7, &[0]), (7, &[3]), (7, &[6]), (8, &[2, 3]), (9, &[0, 4, 8])]
         {
             let (sink, destination) = (self.start)().await;
             let batch = batch::<T>(0..len);
-            refused.iter().for_each(|&place| refuse(&destination, &batch[place].id()));
+            for &place in refused {
+                refuse(&destination, &batch[place].id());
+            }
             let error = sink.send(&batch).await.expect_err("an item is refused");
             assert_eq!(places(error.kind(), len), refused, "the refused items are named: {error}");
             let others = |(place, id)| (!refused.contains(&place)).then_some(id);

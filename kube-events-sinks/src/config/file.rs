@@ -1,0 +1,23 @@
+//! Files, as they are configured.
+
+use kube_events_core::crd::sinks::FileSink;
+
+use super::Context;
+use crate::{
+    ConfigError, Lane,
+    encode::Encode,
+    file::{File, FileOptions},
+    lane::name_of,
+};
+
+pub(super) fn lane<T: Encode>(
+    sink: &FileSink,
+    required: bool,
+    _: &Context,
+) -> Result<Lane<T>, ConfigError> {
+    if sink.path.file_name().is_none() {
+        return Err(ConfigError::new("path", "names no file"));
+    }
+    let name = sink.name.clone().unwrap_or_else(|| name_of("file", &sink.path.to_string_lossy()));
+    Ok(Lane::new(name, required, File::new(FileOptions::from(sink))))
+}
