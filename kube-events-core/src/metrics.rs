@@ -52,6 +52,22 @@ struct SinkFamilies {
     duration: Family<LaneLabel, Histogram, fn() -> Histogram>,
 }
 
+/// Figures about a ruler: what it was sent, what its rules made of it, and how its sinks are.
+#[derive(Clone, Debug)]
+pub struct RulerMetrics {
+    received: Counter,
+    rejected: Counter,
+    undecided: Counter,
+    alerts: Counter,
+    notifications: Counter,
+    rules: Gauge,
+    problems: Gauge,
+    evaluation: Histogram,
+    lost: Family<LaneLabel, Counter>,
+    suppressed: Family<LaneLabel, Counter>,
+    sinks: SinkFamilies,
+}
+
 /// Figures about one sink, for [`Instrumented`](crate::sink::Instrumented).
 #[derive(Clone, Debug)]
 pub struct SinkMetrics {
@@ -134,6 +150,100 @@ impl PipelineMetrics {
     pub(crate) fn lag(&self, lane: &str, events: u64) {
         let label = LaneLabel { lane: lane.to_owned() };
         self.lag.get_or_create(&label).set(i64::try_from(events).unwrap_or(i64::MAX));
+    }
+}
+
+// === impl RulerMetrics ===
+
+impl Default for RulerMetrics {
+    fn default() -> Self {
+        Self {
+            received: Counter::default(),
+            rejected: Counter::default(),
+            undecided: Counter::default(),
+            alerts: Counter::default(),
+            notifications: Counter::default(),
+            rules: Gauge::default(),
+            problems: Gauge::default(),
+            evaluation: Histogram::new(exponential_buckets(0.000_01, 4.0, 10)),
+            lost: Family::default(),
+            suppressed: Family::default(),
+            sinks: SinkFamilies::default(),
+        }
+    }
+}
+
+impl RulerMetrics {
+    /// Registers them under `kube_events_ruler_`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self::default();
+        let registry = registry.sub_registry_with_prefix("kube_events_ruler");
+        let mut counter = |name: &str, help: &str, counter: &Counter| {
+            registry.register(name, help, counter.clone());
+        };
+        counter("received", "Events that were sent to the ruler", &this.received);
+        counter("malformed", "Lines that were sent to the ruler and are no Event", &this.rejected);
+        counter("undecided", "Times that a rule could not be decided on an Event", &this.undecided);
+        counter("alerts", "Alerts that rules raised", &this.alerts);
+        counter("notifications", "Notifications that rules asked for", &this.notifications);
+        registry.register("rules", "Rules that count", this.rules.clone());
+        registry.register(
+            "rule_problems",
+            "Rules, or objects of Rules, that do not count because something is wrong with them",
+            this.problems.clone(),
+        );
+        registry.register(
+            "evaluation_duration_seconds",
+            "Time to evaluate all rules on the Events of one request",
+            this.evaluation.clone(),
+        );
+        registry.register(
+            "lost",
+            "Items that an optional sink lost because its queue was full",
+            this.lost.clone(),
+        );
+        registry.register(
+            "suppressed",
+            "Alerts that were not sent because they are older than maxAlertAge",
+            this.suppressed.clone(),
+        );
+        this.sinks.register(registry);
+        this
+    }
+
+    /// The figures of one lane's sink.
+    pub fn sink(&self, lane: &str) -> SinkMetrics {
+        self.sinks.of(lane)
+    }
+
+    /// Counts the parts of one request.
+    pub fn received(&self, events: usize, malformed: usize) {
+        self.received.inc_by(events as u64);
+        self.rejected.inc_by(malformed as u64);
+    }
+
+    /// Counts what the rules made of one request, and the time that it took.
+    pub fn evaluated(&self, alerts: usize, notifications: usize, undecided: usize, time: Duration) {
+        self.alerts.inc_by(alerts as u64);
+        self.notifications.inc_by(notifications as u64);
+        self.undecided.inc_by(undecided as u64);
+        self.evaluation.observe(time.as_secs_f64());
+    }
+
+    /// Tells how many rules count, and how many do not because something is wrong with them.
+    pub fn rules(&self, rules: usize, problems: usize) {
+        self.rules.set(i64::try_from(rules).unwrap_or(i64::MAX));
+        self.problems.set(i64::try_from(problems).unwrap_or(i64::MAX));
+    }
+
+    /// Counts what an optional sink lost.
+    pub fn lost(&self, lane: &str, items: usize) {
+        self.lost.get_or_create(&LaneLabel { lane: lane.to_owned() }).inc_by(items as u64);
+    }
+
+    /// Counts alerts that were too old to be sent.
+    pub fn suppressed(&self, lane: &str, alerts: usize) {
+        self.suppressed.get_or_create(&LaneLabel { lane: lane.to_owned() }).inc_by(alerts as u64);
     }
 }
 

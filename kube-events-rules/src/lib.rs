@@ -11,6 +11,8 @@ mod json_event;
 mod lexer;
 mod limits;
 mod lint;
+#[cfg(feature = "kube")]
+pub mod live;
 mod map;
 mod mistake;
 mod name;

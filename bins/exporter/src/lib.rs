@@ -1,1 +1,157 @@
 //! Watches Kubernetes Events and delivers them to sinks.
+//!
+//! [`run`] is the whole program; [`pipeline`] is what it runs, for those who bring their own sinks.
+
+mod config;
+mod options;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use kube::Client;
+use kube_events_core::{
+    Event, Pipeline,
+    checkpoint::{FileStore, MemoryStore},
+    event::Api,
+    metrics::{ConfigMetrics, PipelineMetrics},
+    pipeline::{Handle, LaneOptions},
+    source::kubernetes::{self, WatchOptions},
+};
+use kube_events_daemon::{Check, ConfigFile, Health, Server, cluster_name};
+use kube_events_sinks::{Context, Lane, SinkConfig as _};
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+pub use self::{
+    config::{CheckpointConfig, ExporterConfig, StartFrom},
+    options::{EventVersion, Options},
+};
+
+/// Runs the exporter until `shutdown`.
+///
+/// # Errors
+/// If there is no configuration that can be used, no way to an API server, or no port to listen at.
+pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let client = options.kube.client(USER_AGENT).await?;
+    let mut registry = Registry::default();
+    let metrics = PipelineMetrics::register(&mut registry);
+    let config_metrics = ConfigMetrics::register(&mut registry);
+    let (sender, mut settings) = watch::channel(Arc::new(Settings::default()));
+    let context = Context::default().client(client.clone());
+    let file = ConfigFile::open(&options.config_file, config_metrics, move |config| {
+        sender.send_replace(Arc::new(Settings::new(config, &context)?));
+        anyhow::Ok(())
+    })
+    .await?;
+    let health = Health::default();
+    let server = Server::new(health.clone(), registry)
+        .reload(file.handle())
+        .bind(&options.listen.listen)
+        .await?;
+    info!(address = %server.local_addr()?, "listening");
+
+    let export = async {
+        let memory = Arc::new(MemoryStore::default());
+        while !shutdown.is_cancelled() {
+            let current = settings.borrow_and_update().clone();
+            let cluster = cluster_name(&client, current.config.cluster.as_deref()).await;
+            let api = options.event_version.into();
+            let mut pipeline =
+                pipeline(client.clone(), api, &current.config, cluster).metrics(metrics.clone());
+            if current.config.checkpoint.is_none() {
+                pipeline = pipeline.checkpoint(Arc::clone(&memory));
+            }
+            for Lane { name, sink, .. } in current.take_lanes() {
+                pipeline = pipeline.lane(name, sink, LaneOptions::default());
+            }
+            let _checks = watch_over(&health, &pipeline.handle());
+            let stop = async {
+                tokio::select! {
+                    () = shutdown.cancelled() => info!("delivering what was read, then ending"),
+                    _ = settings.changed() => info!("the configuration has changed"),
+                }
+            };
+            pipeline.run(stop).await;
+        }
+    };
+    let serve = server.serve(shutdown.clone().cancelled_owned());
+    let watch = file.watch(shutdown.clone().cancelled_owned());
+    let (served, (), ()) = futures::join!(serve, watch, export);
+    served.context("the server failed")
+}
+
+/// How the exporter names itself to the API server.
+const USER_AGENT: &str = concat!("kube-events-exporter/", env!("CARGO_PKG_VERSION"));
+
+/// For how long sinks may go on when the exporter ends, or its configuration changes.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The pipeline that a configuration asks for, but for its sinks, which are added as lanes.
+///
+/// Events are shown in the form of `api`, with the name of the `cluster`.
+pub fn pipeline(
+    client: Client,
+    api: Api,
+    config: &ExporterConfig,
+    cluster: Option<String>,
+) -> Pipeline {
+    let options = WatchOptions {
+        api,
+        namespaces: config.namespaces.clone(),
+        label_selector: config.label_selector.clone(),
+        field_selector: config.field_selector.clone(),
+        cluster,
+        ..WatchOptions::default()
+    };
+    let pipeline = Pipeline::resumable(config.start_from.into(), move |start| {
+        kubernetes::events(client.clone(), WatchOptions { start, ..options.clone() })
+    });
+    let pipeline = pipeline.grace(GRACE);
+    match &config.checkpoint {
+        Some(checkpoint) => pipeline.checkpoint(FileStore::new(&checkpoint.file)),
+        None => pipeline,
+    }
+}
+
+/// A configuration that was found to be usable.
+#[derive(Debug, Default)]
+struct Settings {
+    config: ExporterConfig,
+    /// Taken by the pipeline that brings them into force.
+    lanes: Mutex<Vec<Lane<Event>>>,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    fn new(config: ExporterConfig, context: &Context) -> anyhow::Result<Self> {
+        let lanes = config.sinks.clone().unwrap_or_default().build(context)?;
+        Ok(Self { config, lanes: Mutex::new(lanes) })
+    }
+
+    fn take_lanes(&self) -> Vec<Lane<Event>> {
+        std::mem::take(&mut self.lanes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Adds the source and each lane to what has to be ready, for as long as the checks are kept.
+fn watch_over(health: &Health, handle: &Handle) -> Vec<Check> {
+    let source = handle.clone();
+    let source = health.check("source", move || match source.source_failing() {
+        Some(why) => Err(why),
+        None if source.source_progress().is_none() => Err("the first list is not complete".into()),
+        None => Ok(()),
+    });
+    let lanes = handle.lanes().into_iter().enumerate().map(|(place, lane)| {
+        let handle = handle.clone();
+        health.check(format!("sink {}", lane.name), move || {
+            handle.lanes().swap_remove(place).failing.map_or(Ok(()), Err)
+        })
+    });
+    std::iter::once(source).chain(lanes).collect()
+}

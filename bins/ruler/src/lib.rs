@@ -1,1 +1,183 @@
 //! Evaluates rules on Kubernetes Events and sends notifications and alerts.
+//!
+//! [`run`] is the whole program; [`Engine`] is its heart, for those who have Events in hand
+//! already.
+
+mod config;
+mod engine;
+mod intake;
+mod lane;
+mod options;
+mod routes;
+mod window;
+
+use std::{convert::Infallible, sync::Arc};
+
+use anyhow::Context as _;
+use futures::future::{Either, select};
+use kube::{Client, core::Selector};
+use kube_events_core::{
+    event::Decoder,
+    metrics::{ConfigMetrics, RulerMetrics},
+};
+use kube_events_daemon::{ConfigFile, Health, Server, cluster_name};
+use kube_events_rules::{Limits, RuleSet, live};
+use kube_events_sinks::{Context, RulerLanes, SinkConfig as _};
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+pub use self::{
+    config::RulerConfig,
+    engine::{Engine, Refusal},
+    intake::{Intake, MAX_LINE, Rejected},
+    lane::Payload,
+    options::Options,
+    routes::{MAX_BODY, events},
+};
+
+/// Runs the ruler until `shutdown`.
+///
+/// # Errors
+/// If there is no configuration that can be used, no way to an API server, or no port to listen at.
+pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let client = options.kube.client(USER_AGENT).await?;
+    let mut registry = Registry::default();
+    let metrics = RulerMetrics::register(&mut registry);
+    let config_metrics = ConfigMetrics::register(&mut registry);
+    let (sender, mut settings) = watch::channel(Arc::new(Settings::default()));
+    let context = context(&client, &metrics);
+    let file =
+        ConfigFile::open(&options.config_file, config_metrics, move |config: RulerConfig| {
+            let settings = Settings::new(config, &context)?;
+            sender.send_replace(Arc::new(settings));
+            anyhow::Ok(())
+        })
+        .await?;
+    let first = settings.borrow_and_update().clone();
+    let cluster = cluster_name(&client, first.config.cluster.as_deref()).await;
+    let decoder = cluster.iter().fold(Decoder::default(), |decoder, name| decoder.cluster(name));
+
+    let (rules_sender, rules) = watch::channel(None);
+    let engine = Engine::new(rules.clone(), metrics.clone());
+    let health = Health::default();
+    let _rules_known = health.check("rules", move || match &*rules.borrow() {
+        Some(_) => Ok(()),
+        None => Err("the Rules and namespaces have not been listed yet".to_owned()),
+    });
+    let server = Server::new(health, registry)
+        .reload(file.handle())
+        .routes(events(engine.clone(), decoder, metrics.clone()))
+        .bind(&options.listen.listen)
+        .await?;
+    info!(address = %server.local_addr()?, "listening");
+
+    let rules_namespace =
+        options.rules_namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+    info!(rules_namespace, "Rules in this namespace may reach beyond it");
+    let follow = follow(client, rules_namespace, settings, rules_sender, &engine, &metrics);
+    let serve = server.serve(shutdown.clone().cancelled_owned());
+    let watch = file.watch(shutdown.clone().cancelled_owned());
+    let work = std::pin::pin!(async { futures::join!(serve, watch).0 });
+    let served = match select(work, std::pin::pin!(follow)).await {
+        Either::Left((served, _)) => served,
+        Either::Right((never, _)) => match never {},
+    };
+    engine.close().await;
+    served.context("the server failed")
+}
+
+/// How the ruler names itself to the API server.
+const USER_AGENT: &str = concat!("kube-events-ruler/", env!("CARGO_PKG_VERSION"));
+
+/// A configuration that was found to be usable.
+#[derive(Debug, Default)]
+struct Settings {
+    config: RulerConfig,
+    rule_selector: Selector,
+    rule_namespace_selector: Selector,
+    /// Taken by whoever brings them into force.
+    lanes: std::sync::Mutex<Option<RulerLanes>>,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    fn new(config: RulerConfig, context: &Context) -> anyhow::Result<Self> {
+        let selector = |name, selector: &Option<_>| -> anyhow::Result<Selector> {
+            let selector = selector.clone().map(Selector::try_from).transpose();
+            Ok(selector.context(name)?.unwrap_or_default())
+        };
+        let rule_selector = selector("ruleSelector", &config.rule_selector)?;
+        let rule_namespace_selector =
+            selector("ruleNamespaceSelector", &config.rule_namespace_selector)?;
+        let lanes = config.sinks.clone().unwrap_or_default().build(context)?;
+        let lanes = std::sync::Mutex::new(Some(lanes));
+        Ok(Self { config, rule_selector, rule_namespace_selector, lanes })
+    }
+
+    fn take_lanes(&self) -> Option<RulerLanes> {
+        self.lanes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+}
+
+fn context(client: &Client, metrics: &RulerMetrics) -> Context {
+    let metrics = metrics.clone();
+    Context::default()
+        .client(client.clone())
+        .on_suppressed(move |lane, alerts| metrics.suppressed(lane, alerts))
+}
+
+/// Keeps the engine's rules and sinks as the settings say, each time they change.
+async fn follow(
+    client: Client,
+    rules_namespace: String,
+    mut settings: watch::Receiver<Arc<Settings>>,
+    sender: watch::Sender<Option<RuleSet>>,
+    engine: &Engine,
+    metrics: &RulerMetrics,
+) -> Infallible {
+    loop {
+        let current = settings.borrow_and_update().clone();
+        if let Some(lanes) = current.take_lanes() {
+            engine.replace_lanes(lanes).await;
+        }
+        let options = live::LiveOptions {
+            rules_namespace: rules_namespace.clone(),
+            rule_selector: current.rule_selector.clone(),
+            rule_namespace_selector: current.rule_namespace_selector.clone(),
+            limits: Limits::default(),
+        };
+        let (live, work) = live::rules(client.clone(), options);
+        let forward = forward(live, &sender, metrics);
+        tokio::select! {
+            () = work => {}
+            () = forward => {}
+            changed = settings.changed() => if changed.is_err() {
+                // The file is no longer watched: the program is about to end.
+                std::future::pending::<()>().await;
+            },
+        }
+    }
+}
+
+/// Passes rule sets on to the engine and tells what is wrong with them, once for each problem.
+async fn forward(
+    mut live: watch::Receiver<Option<RuleSet>>,
+    sender: &watch::Sender<Option<RuleSet>>,
+    metrics: &RulerMetrics,
+) {
+    let mut told = std::collections::HashSet::new();
+    while live.changed().await.is_ok() {
+        let Some(set) = live.borrow_and_update().clone() else { continue };
+        let errors: Vec<_> = set.problems().iter().filter(|problem| problem.is_error()).collect();
+        metrics.rules(set.rules().count(), errors.len());
+        let texts: std::collections::HashSet<_> = errors.iter().map(ToString::to_string).collect();
+        for text in texts.difference(&told) {
+            warn!("{text}");
+        }
+        told = texts;
+        sender.send_replace(Some(set));
+    }
+}

@@ -140,8 +140,8 @@ impl Lane {
     /// Delivers what stands in the log, until its end.
     pub(super) async fn run(&mut self, source: Shared<'_>) {
         let sink = std::mem::replace(&mut self.sink, Box::new(sink_fn(closed)));
-        let sink = Instrumented::new(sink, source.metrics.sink(&self.name));
         let sink = Timeout::new(sink, self.options.timeout);
+        let sink = Instrumented::new(sink, source.metrics.sink(&self.name));
         let cell = Arc::clone(&self.cell);
         let sink = Retry::new(sink, self.options.retry.clone())
             .on_retry(move |error, delay| cell.failed(error, delay));

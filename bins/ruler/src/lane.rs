@@ -1,0 +1,234 @@
+//! One sink of a ruler, and the queue before it.
+
+use std::{
+    hash::{DefaultHasher, Hasher},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use kube_events_core::{
+    Alert, Batch, Item, Notification, SendError, Sink,
+    metrics::{RulerMetrics, SinkMetrics},
+    sink::{Instrumented, Retry, RetryPolicy, SendErrorKind, Timeout},
+};
+use kube_events_sinks::Lane as Configured;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+use tracing::{debug, warn};
+
+use crate::window::Window;
+
+/// What a ruler sends.
+pub trait Payload: Item {
+    /// False if nothing tells it from another one, because its Event came without a uid.
+    fn has_identity(&self) -> bool;
+}
+
+/// A sink with a worker of its own.
+///
+/// Whoever submits items to a required lane learns what became of them; items that other senders
+/// submitted meanwhile go along in the same batch. An optional lane takes what fits into its queue.
+#[derive(Debug)]
+pub(crate) struct Lane<T> {
+    name: String,
+    required: bool,
+    queue: mpsc::Sender<Submission<T>>,
+    window: Arc<Mutex<Window>>,
+    worker: JoinHandle<()>,
+    metrics: RulerMetrics,
+}
+
+/// Items for a sink, and who waits for them.
+#[derive(Debug)]
+struct Submission<T> {
+    items: Vec<T>,
+    done: Option<oneshot::Sender<Delivered>>,
+}
+
+/// What became of items: taken, or to be sent again, and when.
+pub(crate) type Delivered = Result<(), Delay>;
+
+/// When the same items can be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Delay(pub(crate) Duration);
+
+/// Submissions that wait for a required sink; as many requests are read at once.
+const QUEUE: usize = 64;
+
+/// Submissions that wait for an optional sink; what does not fit is lost, and counted.
+const OPTIONAL_QUEUE: usize = 1024;
+
+/// The most items in a batch.
+const MAX_BATCH: usize = 500;
+
+/// How many items a sink is known to have.
+const WINDOW: usize = 1 << 17;
+
+/// For how long one delivery may take. An exporter waits for 30 s.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// When to come again, where a sink does not say.
+const DELAY: Duration = Duration::from_secs(1);
+
+// === impl Payload ===
+
+impl Payload for Notification {
+    fn has_identity(&self) -> bool {
+        !self.event.uid().is_empty()
+    }
+}
+
+impl Payload for Alert {
+    fn has_identity(&self) -> bool {
+        !self.key.uid.is_empty()
+    }
+}
+
+// === impl Lane ===
+
+impl<T: Payload> Lane<T> {
+    /// Starts the sink's worker. What the sink of `before` has is not sent to it again.
+    pub(crate) fn start(
+        configured: Configured<T>,
+        metrics: &RulerMetrics,
+        before: Option<&Self>,
+    ) -> Self {
+        let Configured { name, required, sink } = configured;
+        let window = before.map_or_else(
+            || Arc::new(Mutex::new(Window::new(WINDOW))),
+            |lane| Arc::clone(&lane.window),
+        );
+        let (queue, submissions) = mpsc::channel(if required { QUEUE } else { OPTIONAL_QUEUE });
+        let sink = wrap(&name, required, sink, metrics.sink(&name));
+        let worker = Worker { name: name.clone(), sink, submissions, window: Arc::clone(&window) };
+        let worker = tokio::spawn(worker.run());
+        Self { name, required, queue, window, worker, metrics: metrics.clone() }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Delivers items; to an optional sink later, or never.
+    pub(crate) async fn submit(&self, items: &[T]) -> Delivered {
+        let items = unknown(&self.window, items.iter().cloned());
+        if items.is_empty() {
+            return Ok(());
+        }
+        if !self.required {
+            let lost = items.len();
+            if self.queue.try_send(Submission { items, done: None }).is_err() {
+                self.metrics.lost(&self.name, lost);
+                debug!(lane = self.name, items = lost, "the queue is full; lost");
+            }
+            return Ok(());
+        }
+        let (done, delivered) = oneshot::channel();
+        let submission = Submission { items, done: Some(done) };
+        self.queue.send(submission).await.map_err(|_| Delay(DELAY))?;
+        delivered.await.unwrap_or(Err(Delay(DELAY)))
+    }
+
+    /// Delivers what is queued, and closes the sink.
+    pub(crate) async fn close(self) {
+        let Self { name, queue, worker, .. } = self;
+        drop(queue);
+        if let Err(error) = worker.await {
+            warn!(lane = name, %error, "the sink's worker failed");
+        }
+    }
+}
+
+/// An optional sink's queue is patient, a required one's sender is.
+fn wrap<T: Payload>(
+    name: &str,
+    required: bool,
+    sink: Box<dyn Sink<T>>,
+    metrics: SinkMetrics,
+) -> Box<dyn Sink<T>> {
+    let sink = Instrumented::new(Timeout::new(sink, TIMEOUT), metrics);
+    if required {
+        return Box::new(sink);
+    }
+    let lane = name.to_owned();
+    Box::new(Retry::new(sink, RetryPolicy::default()).on_retry(move |error, delay| {
+        debug!(lane, error = chain(error), retry_in = ?delay, "not delivered");
+    }))
+}
+
+struct Worker<T> {
+    name: String,
+    sink: Box<dyn Sink<T>>,
+    submissions: mpsc::Receiver<Submission<T>>,
+    window: Arc<Mutex<Window>>,
+}
+
+impl<T: Payload> Worker<T> {
+    async fn run(mut self) {
+        while let Some(first) = self.submissions.recv().await {
+            let (mut items, mut waiting) = (first.items, vec![first.done]);
+            while items.len() < MAX_BATCH {
+                let Ok(next) = self.submissions.try_recv() else { break };
+                items.extend(next.items);
+                waiting.push(next.done);
+            }
+            let delivered = self.deliver(items).await;
+            for done in waiting.into_iter().flatten() {
+                // Whoever hung up will ask again, and the window answers.
+                done.send(delivered).ok();
+            }
+        }
+        if let Err(error) = self.sink.close().await {
+            warn!(lane = self.name, error = chain(&error), "the sink did not close cleanly");
+        }
+    }
+
+    async fn deliver(&self, items: Vec<T>) -> Delivered {
+        let mut fresh = std::collections::HashSet::new();
+        let items = unknown(&self.window, items.into_iter());
+        let items: Vec<T> = items
+            .into_iter()
+            .filter(|item| !item.has_identity() || fresh.insert(identity(item)))
+            .collect();
+        let Some(batch) = Batch::new(items) else { return Ok(()) };
+        if let Err(error) = self.sink.send(&batch).await {
+            warn!(lane = self.name, error = chain(&error), "not delivered");
+            if let SendErrorKind::Retry { after } = error.kind() {
+                return Err(Delay(after.unwrap_or(DELAY)));
+            }
+        }
+        let mut window = lock(&self.window);
+        batch
+            .iter()
+            .filter(|item| item.has_identity())
+            .for_each(|item| window.insert(identity(item)));
+        Ok(())
+    }
+}
+
+fn unknown<T: Payload>(window: &Mutex<Window>, items: impl Iterator<Item = T>) -> Vec<T> {
+    let window = lock(window);
+    items.filter(|item| !item.has_identity() || !window.contains(identity(item))).collect()
+}
+
+fn identity(item: &impl Item) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    item.identify(&mut hasher);
+    hasher.finish()
+}
+
+fn lock(window: &Mutex<Window>) -> MutexGuard<'_, Window> {
+    window.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn chain(error: &SendError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

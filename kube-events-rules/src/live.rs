@@ -1,0 +1,193 @@
+//! The rules of a cluster, as they are now.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt as _, future::Either, stream};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    core::{PartialObjectMeta, Selector, SelectorExt as _},
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Config, Event, watcher},
+    },
+};
+use kube_events_core::crd::Rule;
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use crate::{
+    Builder, Limits, RuleSet,
+    scope::{Scope, WORKSPACE_LABEL},
+};
+
+/// Which Rule objects count.
+#[derive(Clone, Debug)]
+pub struct LiveOptions {
+    /// The only namespace whose Rules may have the scope `cluster` or `workspace`.
+    pub rules_namespace: String,
+    /// Rules whose labels do not match count as if they were not there.
+    pub rule_selector: Selector,
+    /// As do the Rules of namespaces whose labels do not match.
+    pub rule_namespace_selector: Selector,
+    /// What a condition may cost.
+    pub limits: Limits,
+}
+
+/// For how long changes are gathered before the rules are compiled again.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Follows the Rules and namespaces of a cluster, and compiles them whenever they change.
+///
+/// The receiver holds `None` until both have been listed once. The future does the work and never
+/// ends; dropping it ends the watches, and the receiver keeps the last set.
+///
+/// Errors of the API server are logged and tried again with back-off: the last good set stays.
+pub fn rules(
+    client: Client,
+    options: LiveOptions,
+) -> (watch::Receiver<Option<RuleSet>>, impl Future<Output = ()> + Send) {
+    let (sender, receiver) = watch::channel(None);
+    (receiver, follow(client, options, sender))
+}
+
+async fn follow(client: Client, options: LiveOptions, sender: watch::Sender<Option<RuleSet>>) {
+    let rules = Api::<Rule>::all(client.clone());
+    let namespaces = Api::<PartialObjectMeta<Namespace>>::all(client);
+    let rules = changes(watcher(rules, Config::default()), "Rules").map(Either::Left);
+    let namespaces = changes(watcher(namespaces, Config::default()), "namespaces");
+    let mut changes = std::pin::pin!(stream::select(rules, namespaces.map(Either::Right)));
+    let mut state = State { options, rules: Mirror::default(), namespaces: Mirror::default() };
+    loop {
+        let Some(change) = changes.next().await else { return };
+        let mut changed = state.apply(change);
+        // What follows closely is taken along: a list comes as one change for each object.
+        let settled = tokio::time::Instant::now() + SETTLE;
+        while let Ok(Some(change)) = tokio::time::timeout_at(settled, changes.next()).await {
+            changed |= state.apply(change);
+        }
+        if changed && state.is_complete() {
+            let set = state.compile();
+            info!(rules = set.rules().count(), problems = set.problems().len(), "rules compiled");
+            sender.send_replace(Some(set));
+        }
+    }
+}
+
+fn changes<K: Send + 'static>(
+    stream: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send,
+    what: &'static str,
+) -> impl Stream<Item = Event<K>> + Send {
+    stream.default_backoff().filter_map(move |event| async move {
+        event
+            .inspect_err(|error| warn!(%error, "cannot watch {what}; it is tried again"))
+            .ok()
+    })
+}
+
+struct State {
+    options: LiveOptions,
+    rules: Mirror<(String, String), Rule>,
+    namespaces: Mirror<String, BTreeMap<String, String>>,
+}
+
+/// What a watch has told of, by key.
+struct Mirror<K, V> {
+    now: HashMap<K, V>,
+    /// The list that is being read, to replace it.
+    listing: HashMap<K, V>,
+    listed: bool,
+}
+
+// === impl State ===
+
+impl State {
+    fn apply(&mut self, change: Either<Event<Rule>, Event<PartialObjectMeta<Namespace>>>) -> bool {
+        match change {
+            Either::Left(event) => self.rules.apply(event, |mut rule| {
+                rule.metadata.managed_fields = None;
+                let key = (rule.namespace().unwrap_or_default(), rule.name_any());
+                (key, rule)
+            }),
+            Either::Right(event) => self.namespaces.apply(event, |namespace| {
+                (namespace.name_any(), namespace.metadata.labels.unwrap_or_default())
+            }),
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.rules.listed && self.namespaces.listed
+    }
+
+    fn compile(&self) -> RuleSet {
+        let mut builder = RuleSet::builder().limits(self.options.limits.clone());
+        for (namespace, labels) in &self.namespaces.now {
+            if let Some(workspace) = labels.get(WORKSPACE_LABEL) {
+                builder.member(namespace, workspace);
+            }
+        }
+        let mut rules: Vec<_> = self.rules.now.iter().filter(|(_, rule)| self.counts(rule)).collect();
+        rules.sort_by_key(|(key, _)| *key);
+        for ((namespace, name), rule) in rules {
+            self.add(&mut builder, namespace, name, rule);
+        }
+        builder.build()
+    }
+
+    fn counts(&self, rule: &Rule) -> bool {
+        let namespace = rule.metadata.namespace.as_deref().unwrap_or_default();
+        let namespace = self.namespaces.now.get(namespace);
+        self.options.rule_selector.matches(rule.labels())
+            && namespace.is_some_and(|labels| self.options.rule_namespace_selector.matches(labels))
+    }
+
+    fn add(&self, builder: &mut Builder, namespace: &str, name: &str, rule: &Rule) {
+        match Scope::of(rule.labels(), namespace, &self.options.rules_namespace) {
+            Ok(scope) => builder.add(namespace, name, &scope, &rule.spec),
+            Err(error) => {
+                debug!(namespace, name, %error, "a Rule does not count");
+                builder.refuse(namespace, name, error);
+            }
+        }
+    }
+}
+
+// === impl Mirror ===
+
+impl<K, V> Default for Mirror<K, V> {
+    fn default() -> Self {
+        Self { now: HashMap::new(), listing: HashMap::new(), listed: false }
+    }
+}
+
+impl<K: Eq + Hash, V> Mirror<K, V> {
+    /// Takes in an event; true if it changes what is there.
+    fn apply<O: Resource>(&mut self, event: Event<O>, entry: impl Fn(O) -> (K, V)) -> bool {
+        match event {
+            Event::Apply(object) => {
+                let (key, value) = entry(object);
+                self.now.insert(key, value);
+                true
+            }
+            Event::Delete(object) => self.now.remove(&entry(object).0).is_some(),
+            Event::Init => {
+                self.listing.clear();
+                false
+            }
+            Event::InitApply(object) => {
+                let (key, value) = entry(object);
+                self.listing.insert(key, value);
+                false
+            }
+            Event::InitDone => {
+                self.now = std::mem::take(&mut self.listing);
+                self.listed = true;
+                true
+            }
+        }
+    }
+}
