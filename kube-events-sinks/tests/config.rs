@@ -49,22 +49,34 @@ async fn the_examples_in_the_documentation_work() {
         include_str!("../src/webhook.rs"),
     ];
     for source in sources {
-        for example in examples(source) {
+        for example in examples_in(source) {
             let example = example.replace("/etc/archive/ca.pem", ca.path().to_str().unwrap());
             assert!(!exporter(&example).unwrap().is_empty(), "{example}");
         }
     }
-    for example in examples(include_str!("../src/alertmanager.rs")) {
+    let guide = examples(include_str!("../sinks.md").lines());
+    for example in guide.iter().filter(|example| example.starts_with("sinks:")) {
+        let example = example.replace("/etc/archive/ca.pem", ca.path().to_str().unwrap());
+        let of_a_ruler = example.contains("alertmanagers:");
+        let built =
+            if of_a_ruler { ruler(&example).map(drop) } else { exporter(&example).map(drop) };
+        assert_eq!(built, Ok(()), "{example}");
+    }
+    for example in examples_in(include_str!("../src/alertmanager.rs")) {
         let [notifications, alerts] = ruler(&example).unwrap();
         assert_eq!((notifications.len(), alerts.len()), (0, 2), "{example}");
         assert_eq!(alerts[1], "pager");
     }
 }
 
-/// What stands between "```yaml" and "```" in the documentation of a module.
-fn examples(source: &str) -> Vec<String> {
-    let docs: Vec<_> = source.lines().map_while(|line| line.strip_prefix("//!")).collect();
-    let parts = docs.split(|line| line.trim().starts_with("```")).skip(1).step_by(2);
+/// What stands between fences in the documentation of a module.
+fn examples_in(source: &str) -> Vec<String> {
+    examples(source.lines().map_while(|line| line.strip_prefix("//!")))
+}
+
+fn examples<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let lines: Vec<_> = lines.collect();
+    let parts = lines.split(|line| line.trim().starts_with("```")).skip(1).step_by(2);
     let examples: Vec<_> = parts.map(|lines| lines.join("\n")).collect();
     assert!(!examples.is_empty());
     examples
@@ -104,7 +116,7 @@ sinks:
 ";
     let [notifications, alerts] = ruler(rulers).unwrap();
     assert_eq!((notifications.len(), alerts.len()), (1, 4));
-    assert_eq!(exporter("sinks:\n  stdout:\n  webhooks: []\n").unwrap(), [""; 0]);
+    assert_eq!(exporter("sinks:\n  stdout:\n  webhooks:\n").unwrap(), [""; 0]);
 }
 
 #[tokio::test]

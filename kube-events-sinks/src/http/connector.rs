@@ -164,7 +164,8 @@ fn connect(tls: &TlsSettings, https: bool) -> Result<reqwest::Client, TlsError> 
     let builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())
-        .retry(retry::never())
+        // Zero tries, or each request would be copied for one that never comes.
+        .retry(retry::never().max_retries_per_request(0))
         .referer(false)
         .no_gzip()
         .connect_timeout(Duration::from_secs(10))
