@@ -140,7 +140,7 @@ impl Settings {
 }
 
 /// Adds the source and each lane to what has to be ready, for as long as the checks are kept.
-fn watch_over(health: &Health, handle: &Handle) -> Vec<Check> {
+pub fn watch_over(health: &Health, handle: &Handle) -> Vec<Check> {
     let source = handle.clone();
     let source = health.check("source", move || match source.source_failing() {
         Some(why) => Err(why),

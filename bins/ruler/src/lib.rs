@@ -15,6 +15,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use anyhow::Context as _;
 use futures::future::{Either, select};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{Client, core::Selector};
 use kube_events_core::{
     event::Decoder,
@@ -105,13 +106,9 @@ struct Settings {
 
 impl Settings {
     fn new(config: RulerConfig, context: &Context) -> anyhow::Result<Self> {
-        let selector = |name, selector: &Option<_>| -> anyhow::Result<Selector> {
-            let selector = selector.clone().map(Selector::try_from).transpose();
-            Ok(selector.context(name)?.unwrap_or_default())
-        };
-        let rule_selector = selector("ruleSelector", &config.rule_selector)?;
+        let rule_selector = selector("ruleSelector", config.rule_selector.as_ref())?;
         let rule_namespace_selector =
-            selector("ruleNamespaceSelector", &config.rule_namespace_selector)?;
+            selector("ruleNamespaceSelector", config.rule_namespace_selector.as_ref())?;
         let lanes = config.sinks.clone().unwrap_or_default().build(context)?;
         let lanes = std::sync::Mutex::new(Some(lanes));
         Ok(Self { config, rule_selector, rule_namespace_selector, lanes })
@@ -120,6 +117,15 @@ impl Settings {
     fn take_lanes(&self) -> Option<RulerLanes> {
         self.lanes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
+}
+
+/// The selector under a key of the configuration; all, if there is none.
+///
+/// # Errors
+/// If it is no selector; the error names the key.
+pub fn selector(key: &'static str, selector: Option<&LabelSelector>) -> anyhow::Result<Selector> {
+    let selector = selector.cloned().map(Selector::try_from).transpose();
+    Ok(selector.context(key)?.unwrap_or_default())
 }
 
 fn context(client: &Client, metrics: &RulerMetrics) -> Context {
