@@ -11,10 +11,10 @@ pub(crate) fn core(version: u64) -> String {
             r#""f:reportingComponent":{{}},"f:reportingInstance":{{}},"f:source":{{"f:component":{{}},"f:host":{{}}}},"f:type":{{}}}}}}]}},"#,
             r#""involvedObject":{{"kind":"Pod","namespace":"shop","name":"web-6b7c9d5f4-x2lqz","#,
             r#""uid":"0d5b9a6e-2c1f-4e8b-8d37-5a4f1b2c3d4e","apiVersion":"v1","resourceVersion":"48210","fieldPath":"spec.containers{{web}}"}},"#,
-            r#""reason":"BackOff","message":"Back-off restarting failed container web in pod web-6b7c9d5f4-x2lqz_shop(0d5b9a6e-2c1f-4e8b-8d37-5a4f1b2c3d4e)","#,
-            r#""source":{{"component":"kubelet","host":"node-17.internal"}},"firstTimestamp":"2026-11-23T20:54:31Z","#,
+            r#""reason":"BackOff","message":"Back-off 5m0s restarting failed container=web pod=web-6b7c9d5f4-x2lqz_shop(0d5b9a6e-2c1f-4e8b-8d37-5a4f1b2c3d4e): CrashLoopBackOff, last exit code 137 after 4.1 s (OOMKilled)","#,
+            r#""source":{{"component":"kubelet","host":"node-17.zone-a.internal"}},"firstTimestamp":"2026-11-23T20:54:31Z","#,
             r#""lastTimestamp":"2026-11-23T21:10:02Z","count":42,"type":"Warning","eventTime":null,"#,
-            r#""reportingComponent":"kubelet","reportingInstance":"node-17.internal"}}"#
+            r#""reportingComponent":"kubelet","reportingInstance":"node-17.zone-a.internal"}}"#
         ),
         version = version
     )

@@ -4,7 +4,7 @@ use std::{borrow::Cow, marker::PhantomData, ops::Range, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::value::RawValue;
 
@@ -172,12 +172,13 @@ impl Decoder {
         if text[start..].starts_with('[') {
             return Err(DecodeError::at(text, start, "this is an array, not an Event"));
         }
-        let mut values = serde_json::Deserializer::from_str(text).into_iter::<Fields<'_>>();
-        let fields = match values.next() {
-            Some(fields) => fields?,
-            None => return Err(DecodeError::at(text, text.len(), "there is no JSON here")),
-        };
-        let end = values.byte_offset();
+        if start == text.len() {
+            return Err(DecodeError::at(text, start, "there is no JSON here"));
+        }
+        let mut json = serde_json::Deserializer::from_str(text);
+        // Read directly, as an iterator would move the many fields twice more.
+        let fields = Fields::deserialize(&mut json)?;
+        let end = json.into_iter::<IgnoredAny>().byte_offset();
         let event = match fields.wrapped {
             Some(inner) => self.unwrap(text, inner.get(), &fields.cluster.0)?,
             None => self.build(text, start..end, &fields)?,
