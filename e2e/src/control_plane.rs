@@ -4,13 +4,16 @@ use crate::{
     port::free_ports,
     process::Process,
     tls::{Identity, install_crypto, signing_keys},
+    wait::until,
 };
 use anyhow::{Context as _, Result};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
-    Client, Config,
+    Api, Client, Config,
+    api::PostParams,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -188,6 +191,42 @@ impl ControlPlane {
         self.start_api_server().await
     }
 
+    /// Defines custom resources, and waits until their objects can be listed.
+    ///
+    /// # Errors
+    /// When the API server refuses one, or does not serve it in time.
+    pub async fn install(&self, definitions: &[CustomResourceDefinition]) -> Result<()> {
+        let client = self.client().await?;
+        let api = Api::<CustomResourceDefinition>::all(client.clone());
+        for definition in definitions {
+            api.create(&PostParams::default(), definition).await?;
+            let spec = &definition.spec;
+            for version in &spec.versions {
+                let path = format!("/apis/{}/{}/{}", spec.group, version.name, spec.names.plural);
+                until(&path, START, async || served(&client, &path).await).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts off etcd's history before now: watches from an earlier resourceVersion get 410.
+    ///
+    /// # Errors
+    /// When etcd does not do it.
+    pub async fn compact(&self) -> Result<()> {
+        let head = self.ask_etcd("range", &json!({"key": "AA=="})).await?;
+        let revision = &head["header"]["revision"];
+        self.ask_etcd("compaction", &json!({"revision": revision, "physical": true})).await?;
+        Ok(())
+    }
+
+    /// The JSON form of etcd's API: <https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/>.
+    async fn ask_etcd(&self, what: &str, request: &Value) -> Result<Value> {
+        let url = format!("http://127.0.0.1:{}/v3/kv/{what}", self.ports.etcd);
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        Ok(http.post(url).json(request).send().await?.error_for_status()?.json().await?)
+    }
+
     /// Stops the API server, then etcd, each by SIGTERM.
     ///
     /// # Errors
@@ -204,6 +243,15 @@ impl Drop for ControlPlane {
             self.dir.disable_cleanup(true);
             eprintln!("the control plane's logs: {}", self.dir.path().display());
         }
+    }
+}
+
+async fn served(client: &Client, path: &str) -> Result<Option<()>> {
+    let request = http::Request::get(path).body(Vec::new())?;
+    match client.request_text(request).await {
+        Ok(_) => Ok(Some(())),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 429 | 503) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

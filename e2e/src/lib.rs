@@ -6,7 +6,8 @@
 //! | [`ControlPlane`] | etcd and kube-apiserver | the folder in `KUBEBUILDER_ASSETS` |
 //! | [`Alertmanager`] | one replica of Alertmanager | `ALERTMANAGER`, or `PATH` |
 //! | [`Prometheus`] | a Prometheus that scrapes every second | `PROMETHEUS`, or `PATH` |
-//! | [`Process`] | any program, ours included | the caller; [`Part::Program`] finds ours |
+//! | [`Program`] | a program of ours, with a configuration | the caller; [`Part::Program`] finds it |
+//! | [`Process`] | any program | the caller |
 //!
 //! A test begins by asking for its parts with [`Part::find`]. A part that this machine lacks is told
 //! loudly and skips the test, or fails it where `KUBE_EVENTS_E2E=required` is set. [`Workload`] creates
@@ -17,6 +18,7 @@ mod control_plane;
 mod part;
 mod port;
 mod process;
+mod program;
 mod prometheus;
 mod tls;
 mod wait;
@@ -27,6 +29,7 @@ pub use control_plane::{ControlPlane, Settings};
 pub use part::Part;
 pub use port::free_ports;
 pub use process::{Process, Usage};
+pub use program::Program;
 pub use prometheus::{Prometheus, Sample, Target};
 pub use tls::install_crypto;
 pub use wait::until;

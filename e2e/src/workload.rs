@@ -3,12 +3,20 @@
 use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Namespace};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        core::v1::{Event, Namespace},
+        events::v1::Event as EventV1,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     api::{Patch, PatchParams, PostParams},
 };
-use serde_json::json;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
@@ -35,6 +43,7 @@ pub struct Workload {
     client: Client,
     namespaces: Arc<[String]>,
     parallel: usize,
+    both_apis: bool,
 }
 
 /// One state of one Event, as the API server has stored it.
@@ -48,8 +57,23 @@ pub struct Created {
     pub uid: String,
     /// `metadata.resourceVersion`
     pub resource_version: String,
-    /// `count`
+    /// `count`, or the `count` of its series
     pub count: i32,
+    /// Whether it was created through `events.k8s.io/v1`, and so has a series
+    pub has_series: bool,
+}
+
+/// What both APIs' Events have in common.
+trait Stored:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + fmt::Debug
+    + Serialize
+    + DeserializeOwned
+{
+    const HAS_SERIES: bool;
+
+    fn count(&self) -> Option<i32>;
 }
 
 // === impl Workload ===
@@ -76,7 +100,13 @@ impl Workload {
             }
         }
         let namespaces = namespaces.iter().map(ToString::to_string).collect();
-        Ok(Self { client, namespaces, parallel })
+        Ok(Self { client, namespaces, parallel, both_apis: false })
+    }
+
+    /// Creates every third Event through `events.k8s.io/v1`, as newer controllers do.
+    #[must_use]
+    pub fn through_both_apis(self) -> Self {
+        Self { both_apis: true, ..self }
     }
 
     /// Creates the Events `first..first + count`, spread over the namespaces, as fast as the server takes them.
@@ -131,12 +161,19 @@ impl Workload {
 
     async fn create_one(self, n: usize) -> Result<Created> {
         let namespace = &self.namespaces[n % self.namespaces.len()];
-        let api = Api::<Event>::namespaced(self.client.clone(), namespace);
-        let event = event(namespace, n)?;
-        let name = event.metadata.name.as_deref().unwrap_or_default();
+        if self.both_apis && n % 3 == 2 {
+            self.store(namespace, &event_v1(namespace, n)?).await
+        } else {
+            self.store(namespace, &event(namespace, n)?).await
+        }
+    }
+
+    async fn store<K: Stored>(&self, namespace: &str, event: &K) -> Result<Created> {
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        let name = event.meta().name.as_deref().unwrap_or_default();
         let params = PostParams::default();
         persistently(|| async {
-            match api.create(&params, &event).await {
+            match api.create(&params, event).await {
                 // An earlier try was stored and its answer lost.
                 Err(error) if is(&error, 409) => api.get(name).await,
                 answer => answer,
@@ -147,22 +184,46 @@ impl Workload {
     }
 
     async fn repeat_one(self, event: Created) -> Result<Created> {
-        let api = Api::<Event>::namespaced(self.client.clone(), &event.namespace);
-        let patch = Patch::Merge(json!({
-            "count": event.count + 1,
-            "lastTimestamp": seconds(Timestamp::now()),
-        }));
-        let params = PatchParams::default();
+        let count = event.count + 1;
+        if event.has_series {
+            let series = json!({"count": count, "lastObservedTime": micros(Timestamp::now())});
+            self.patch::<EventV1>(&event, json!({"series": series})).await
+        } else {
+            let last = seconds(Timestamp::now());
+            self.patch::<Event>(&event, json!({"count": count, "lastTimestamp": last})).await
+        }
+    }
+
+    async fn patch<K: Stored>(&self, event: &Created, change: Value) -> Result<Created> {
+        let api = Api::<K>::namespaced(self.client.clone(), &event.namespace);
+        let (params, patch) = (PatchParams::default(), Patch::Merge(change));
+        // Made again after its answer was lost, it changes nothing.
         persistently(|| api.patch(&event.name, &params, &patch))
             .await
             .and_then(|stored| created(&stored))
     }
 }
 
+impl Stored for Event {
+    const HAS_SERIES: bool = false;
+
+    fn count(&self) -> Option<i32> {
+        self.count
+    }
+}
+
+impl Stored for EventV1 {
+    const HAS_SERIES: bool = true;
+
+    fn count(&self) -> Option<i32> {
+        Some(self.series.as_ref()?.count)
+    }
+}
+
 /// Tries again while the failure is the connection's or the server says "later".
-async fn persistently<F>(request: impl Fn() -> F) -> Result<Event>
+async fn persistently<T, F>(request: impl Fn() -> F) -> Result<T>
 where
-    F: Future<Output = kube::Result<Event>>,
+    F: Future<Output = kube::Result<T>>,
 {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -186,37 +247,68 @@ fn is(error: &kube::Error, code: u16) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == code)
 }
 
-fn created(event: &Event) -> Result<Created> {
-    let metadata = event.metadata.clone();
+fn created<K: Stored>(event: &K) -> Result<Created> {
+    let metadata: ObjectMeta = event.meta().clone();
     Ok(Created {
         namespace: metadata.namespace.context("no namespace")?,
         name: metadata.name.context("no name")?,
         uid: metadata.uid.context("no uid")?,
         resource_version: metadata.resource_version.context("no resourceVersion")?,
-        count: event.count.unwrap_or(1),
+        count: event.count().unwrap_or(1),
+        has_series: K::HAS_SERIES,
     })
 }
 
 fn event(namespace: &str, n: usize) -> Result<Event> {
     let (reason, type_, message) = CAUSES[n % CAUSES.len()];
-    let pod = format!("web-{:08x}-{:05x}", n / 50, n / 5);
+    let pod = pod(n);
     let now = seconds(Timestamp::now());
     let event = json!({
         "metadata": {"name": format!("{pod}.{n:016x}"), "namespace": namespace},
-        "involvedObject": {
-            "kind": "Pod", "apiVersion": "v1", "namespace": namespace, "name": pod,
-            "uid": format!("00000000-0000-4000-8000-{:012x}", n / 5),
-            "resourceVersion": "1", "fieldPath": "spec.containers{app}",
-        },
+        "involvedObject": object(namespace, &pod, n),
         "reason": reason, "type": type_, "message": format!("{message} ({pod})"),
         "firstTimestamp": now, "lastTimestamp": now, "count": 1,
-        "source": {"component": "kubelet", "host": format!("node-{}", n % 3)},
-        "reportingComponent": "kubelet", "reportingInstance": format!("node-{}", n % 3),
+        "source": {"component": "kubelet", "host": node(n)},
+        "reportingComponent": "kubelet", "reportingInstance": node(n),
     });
     Ok(serde_json::from_value(event)?)
+}
+
+fn event_v1(namespace: &str, n: usize) -> Result<EventV1> {
+    let (reason, type_, message) = CAUSES[n % CAUSES.len()];
+    let pod = pod(n);
+    let event = json!({
+        "metadata": {"name": format!("{pod}.{n:016x}"), "namespace": namespace},
+        "regarding": object(namespace, &pod, n),
+        "reason": reason, "type": type_, "note": format!("{message} ({pod})"),
+        "action": "Running", "eventTime": micros(Timestamp::now()),
+        "reportingController": "kubelet", "reportingInstance": node(n),
+    });
+    Ok(serde_json::from_value(event)?)
+}
+
+fn pod(n: usize) -> String {
+    format!("web-{:08x}-{:05x}", n / 50, n / 5)
+}
+
+fn node(n: usize) -> String {
+    format!("node-{}", n % 3)
+}
+
+fn object(namespace: &str, pod: &str, n: usize) -> Value {
+    json!({
+        "kind": "Pod", "apiVersion": "v1", "namespace": namespace, "name": pod,
+        "uid": format!("00000000-0000-4000-8000-{:012x}", n / 5),
+        "resourceVersion": "1", "fieldPath": "spec.containers{app}",
+    })
 }
 
 /// RFC 3339 without fractions, as `metav1.Time` is written.
 fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// RFC 3339 with six digits, as `metav1.MicroTime` is written.
+fn micros(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
