@@ -18,10 +18,11 @@ pub use self::{
     lane::LaneOptions,
     status::{Handle, LaneReport, LaneStatus, Report},
 };
+pub use crate::log::LogOptions;
 use crate::{
     Event, Sink,
     checkpoint::{Checkpoint, MemoryStore, Position, Store},
-    log::{Log, LogOptions},
+    log::Log,
     metrics::PipelineMetrics,
     source::{Observed, SourceError, Start},
 };
@@ -196,7 +197,10 @@ impl Pipeline {
 impl fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lanes: Vec<&str> = self.lanes.iter().map(Lane::name).collect();
-        f.debug_struct("Pipeline").field("start", &self.start).field("lanes", &lanes).finish()
+        f.debug_struct("Pipeline")
+            .field("start", &self.start)
+            .field("lanes", &lanes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -286,7 +290,7 @@ async fn save(store: &dyn Store, checkpoint: &Checkpoint) {
     match store.save(checkpoint).await {
         Ok(()) => debug!("checkpoint saved"),
         Err(error) => {
-            warn!(error = &error as &dyn std::error::Error, "the checkpoint is not saved")
+            warn!(error = &error as &dyn std::error::Error, "the checkpoint is not saved");
         }
     }
 }

@@ -1,4 +1,5 @@
 //! The pipeline from a scripted source to recording sinks, in virtual time.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::{
     sync::{
@@ -94,11 +95,11 @@ async fn every_lane_gets_every_event_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_is_down_gets_everything_when_it_is_back_and_holds_up_nobody() {
-    const LAST: u64 = 50_000;
+    const LAST: u32 = 50_000;
     let (dead, alive) = (Recorder::default(), Recorder::default());
     dead.down.store(true, Ordering::Relaxed);
     let pipeline = Pipeline::resumable(Start::Held, |start| {
-        watch(after(&start), LAST).chain(stream::pending())
+        watch(after(&start), LAST.into()).chain(stream::pending())
     })
     .lane("dead", dead.sink(), LaneOptions::default())
     .lane("alive", alive.sink(), LaneOptions::default());
@@ -112,15 +113,15 @@ async fn a_sink_that_is_down_gets_everything_when_it_is_back_and_holds_up_nobody
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         let lanes = handle.lanes();
         assert_eq!(lanes[0].failing.as_deref(), Some("not delivered: down"));
-        assert_eq!((lanes[0].lag, lanes[1].lag), (LAST, 0));
+        assert_eq!((lanes[0].lag, lanes[1].lag), (LAST.into(), 0));
         dead.down.store(false, Ordering::Relaxed);
         while dead.got().len() < LAST as usize {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     pipeline.run(shutdown).await;
-    assert_eq!(alive.got(), all(LAST));
-    assert_eq!(dead.got(), all(LAST));
+    assert_eq!(alive.got(), all(LAST.into()));
+    assert_eq!(dead.got(), all(LAST.into()));
     assert!(handle.lanes()[0].retries > 0);
 }
 

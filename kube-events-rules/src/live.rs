@@ -83,9 +83,7 @@ fn changes<K: Send + 'static>(
     what: &'static str,
 ) -> impl Stream<Item = Event<K>> + Send {
     stream.default_backoff().filter_map(move |event| async move {
-        event
-            .inspect_err(|error| warn!(%error, "cannot watch {what}; it is tried again"))
-            .ok()
+        event.inspect_err(|error| warn!(%error, "cannot watch {what}; it is tried again")).ok()
     })
 }
 
@@ -124,13 +122,14 @@ impl State {
     }
 
     fn compile(&self) -> RuleSet {
-        let mut builder = RuleSet::builder().limits(self.options.limits.clone());
+        let mut builder = RuleSet::builder().limits(self.options.limits);
         for (namespace, labels) in &self.namespaces.now {
             if let Some(workspace) = labels.get(WORKSPACE_LABEL) {
                 builder.member(namespace, workspace);
             }
         }
-        let mut rules: Vec<_> = self.rules.now.iter().filter(|(_, rule)| self.counts(rule)).collect();
+        let mut rules: Vec<_> =
+            self.rules.now.iter().filter(|(_, rule)| self.counts(rule)).collect();
         rules.sort_by_key(|(key, _)| *key);
         for ((namespace, name), rule) in rules {
             self.add(&mut builder, namespace, name, rule);

@@ -97,8 +97,8 @@ impl Rule {
         self.undecided.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn evaluate(&self, subject: &Subject<'_>) -> Verdict {
-        let verdict = self.condition.evaluate(subject);
+    pub(crate) fn evaluate(&self, subject: Subject<'_>) -> Verdict {
+        let verdict = self.condition.evaluate(&subject);
         match verdict {
             Verdict::True => self.matched.fetch_add(1, Ordering::Relaxed),
             Verdict::Undecided(_) => self.undecided.fetch_add(1, Ordering::Relaxed),

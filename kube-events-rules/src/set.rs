@@ -117,7 +117,7 @@ impl RuleSet {
         let subject = Subject::new(event);
         let mut outcome = Outcome { event, matched: Vec::new(), undecided: 0 };
         for rule in self.in_scope(event.involved_object().namespace) {
-            match rule.evaluate(&subject) {
+            match rule.evaluate(subject) {
                 Verdict::True => outcome.matched.push(rule),
                 Verdict::Undecided(_) => outcome.undecided += 1,
                 Verdict::False => {}

@@ -1,4 +1,5 @@
 //! Scopes, notifications and alerts.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use kube_events_core::{
     Event,
@@ -147,7 +148,7 @@ fn one_bad_rule_is_reported_and_hides_no_other() {
     assert_eq!(names(&rules, &event("shop", "x")), ["Good"]);
     let errors: Vec<_> = rules.problems().iter().filter(|p| p.is_error()).collect();
     assert_eq!(errors.len(), 4, "{errors:#?}");
-    assert!(errors[0].render().contains("^"), "{}", errors[0].render());
+    assert!(errors[0].render().contains('^'), "{}", errors[0].render());
     assert!(
         errors[2].to_string().ends_with("there is no type `alerts`: use `notification` or `alert`")
     );

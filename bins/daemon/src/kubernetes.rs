@@ -38,6 +38,8 @@ impl KubeOptions {
         // An error means that there is one already, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let mut config = self.config().await?;
+        // Whoever asks has its own patience, and is to see what the server answers.
+        config.default_retry = false;
         config.headers.push((USER_AGENT, HeaderValue::from_static(user_agent)));
         Client::try_from(config).context("cannot use the Kubernetes configuration")
     }

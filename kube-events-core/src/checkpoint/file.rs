@@ -51,7 +51,9 @@ impl Store for FileStore {
 }
 
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let beside = path.with_added_extension("new");
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
     let mut file = std::fs::File::create(&beside)?;
     file.write_all(text)?;
     file.sync_all()?;

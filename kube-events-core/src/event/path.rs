@@ -2,7 +2,7 @@
 
 use jsonpath_rust::{
     parser::{model::JpQuery, parse_json_path},
-    query::js_path_process,
+    query::{QueryRef, js_path_process},
 };
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ impl Path {
         // The query was parsed; what can still fail is a filter's function on this document, and
         // then nothing is there to be found.
         js_path_process(&self.0, value)
-            .map(|found| found.into_iter().map(|found| found.val()).collect())
+            .map(|found| found.into_iter().map(QueryRef::val).collect())
             .unwrap_or_default()
     }
 }

@@ -155,7 +155,10 @@ impl Lane {
                     self.deliver_from_log(&sink, events, end, &source).await;
                 }
                 Some(Read::Cut) => self.catch_up(&sink, &source).await,
-                Some(Read::End) => break,
+                Some(Read::End) => {
+                    self.reached(source.log.acknowledge_read(self.index));
+                    break;
+                }
                 None => {}
             }
         }
@@ -207,10 +210,11 @@ impl Lane {
         let result = sink.send(&batch).await;
         let mut status = self.cell.lock();
         status.public.failing = None;
-        let rejected = result.as_ref().err().map_or(0, |error| match error.is_retry() {
-            true => batch.len(),
-            false => error.rejected(batch.len()),
-        });
+        let rejected = match &result {
+            Ok(()) => 0,
+            Err(error) if error.is_retry() => batch.len(),
+            Err(error) => error.rejected(batch.len()),
+        };
         status.public.delivered += (batch.len() - rejected) as u64;
         status.public.rejected += rejected as u64;
         if let Err(error) = result {
@@ -227,7 +231,7 @@ impl Lane {
         self.beyond.drain(..keep);
         let mut status = self.cell.lock();
         let position = &mut status.public.position;
-        if position.as_ref().is_none_or(|old| old.resource_version < resource_version) {
+        if position.as_ref().is_none_or(|old| old.resource_version <= resource_version) {
             *position = Some(Position { resource_version, time: Timestamp::now() });
         }
     }
@@ -247,20 +251,19 @@ impl Lane {
         let mut events = Vec::new();
         let mut mark = None;
         loop {
-            let next = match history.next().now_or_never() {
-                Some(next) => next,
-                None => {
-                    self.deliver(sink, std::mem::take(&mut events)).await;
-                    if let Some(version) = mark.take() {
-                        known.clear();
-                        if self.caught_up(version, source) {
-                            return;
-                        }
+            let next = if let Some(next) = history.next().now_or_never() {
+                next
+            } else {
+                self.deliver(sink, std::mem::take(&mut events)).await;
+                if let Some(version) = mark.take() {
+                    known.clear();
+                    if self.caught_up(version, source) {
+                        return;
                     }
-                    match select(history.next(), pin!(source.log.ended())).await {
-                        Either::Left((next, _)) => next,
-                        Either::Right(_) => return,
-                    }
+                }
+                match select(history.next(), pin!(source.log.ended())).await {
+                    Either::Left((next, _)) => next,
+                    Either::Right(_) => return,
                 }
             };
             match next {

@@ -1,0 +1,43 @@
+//! `rules`: what can be done with rules without a cluster.
+
+mod check;
+mod compile;
+mod defaults;
+mod document;
+mod eval;
+mod files;
+mod finding;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+pub(crate) use self::compile::compile;
+pub use self::{
+    check::{CheckOptions, Format},
+    defaults::DefaultsOptions,
+    eval::{EvalOptions, EventApi},
+};
+
+/// What can be done with rules.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RulesCommand {
+    /// Check Rules in files: conditions, scopes, types, labels, annotations, spelling of keys.
+    Check(CheckOptions),
+    /// Evaluate conditions on Events, one case a line.
+    Eval(EvalOptions),
+    /// Print the usual rules as a Rule object.
+    Defaults(DefaultsOptions),
+}
+
+// === impl RulesCommand ===
+
+impl RulesCommand {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Check(options) => check::run(&options),
+            Self::Eval(options) => eval::run(&options),
+            Self::Defaults(options) => defaults::run(&options),
+        }
+    }
+}

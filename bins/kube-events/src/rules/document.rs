@@ -1,0 +1,285 @@
+//! One document of a file of rules.
+
+use std::{collections::BTreeMap, fmt};
+
+use kube_events_core::crd::{EventRule, GROUP, RuleSpec, RuleType, VERSION};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+};
+use serde_saphyr::Spanned;
+
+/// What a document holds.
+///
+/// What the API server would silently leave out of a Rule, above all a key that is spelt wrongly,
+/// is an error here.
+#[derive(Debug)]
+pub(super) enum Document {
+    /// A Rule object.
+    Rule(RuleObject),
+    /// A Rule object that does not say so, as the items of a `RuleList`.
+    Untyped(RuleObject),
+    /// The rules of an object without it: `rules: […]`.
+    Bare(RuleObject),
+    /// A `List` or `RuleList`.
+    List(Vec<Document>),
+    /// An object of another kind.
+    Other,
+}
+
+/// The parts of a Rule object that matter.
+#[derive(Debug)]
+pub(super) struct RuleObject {
+    pub(super) metadata: Metadata,
+    pub(super) rules: Vec<WrittenRule>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Metadata {
+    pub(super) name: Option<String>,
+    pub(super) namespace: Option<String>,
+    pub(super) labels: Option<BTreeMap<String, String>>,
+}
+
+/// A rule, and where its condition is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct WrittenRule {
+    name: String,
+    condition: Option<Spanned<String>>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    enable: bool,
+    r#type: Option<RuleType>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct WrittenSpec {
+    rules: Option<Vec<WrittenRule>>,
+}
+
+/// What was read of a document so far.
+#[derive(Default)]
+struct Parts {
+    api_version: Option<String>,
+    kind: Option<String>,
+    metadata: Option<Metadata>,
+    spec: Option<WrittenSpec>,
+    rules: Option<Vec<WrittenRule>>,
+    items: Option<Vec<Document>>,
+    /// A key that no Rule has, of an object that did not say yet what it is.
+    stray: Option<String>,
+}
+
+const KEYS: &[&str] = &["apiVersion", "kind", "metadata", "spec"];
+
+// === impl Document ===
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(DocumentVisitor)
+    }
+}
+
+struct DocumentVisitor;
+
+impl<'de> Visitor<'de> for DocumentVisitor {
+    type Value = Document;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a Rule object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
+        let mut parts = Parts::default();
+        while let Some(key) = map.next_key::<String>()? {
+            parts.read(key, &mut map)?;
+        }
+        parts.finish()
+    }
+}
+
+// === impl Parts ===
+
+impl Parts {
+    fn read<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> Result<(), A::Error> {
+        match &*key {
+            "apiVersion" => self.api_version = map.next_value()?,
+            "kind" => self.kind = map.next_value()?,
+            _ if self.is_foreign() => skip(map)?,
+            "metadata" => self.metadata = map.next_value()?,
+            "spec" => self.spec = map.next_value()?,
+            "rules" if self.kind.is_none() => self.rules = map.next_value()?,
+            "items" if self.kind.as_deref() != Some("Rule") => self.items = map.next_value()?,
+            "status" => skip(map)?,
+            _ if self.kind.is_none() => {
+                self.stray = Some(key);
+                skip(map)?;
+            }
+            _ => return Err(A::Error::unknown_field(&key, KEYS)),
+        }
+        Ok(())
+    }
+
+    /// True once it is known that the object is none of ours.
+    fn is_foreign(&self) -> bool {
+        match (self.kind.as_deref(), &self.api_version) {
+            (None | Some("List"), _) | (Some("Rule" | "RuleList"), None) => false,
+            (Some("Rule" | "RuleList"), Some(version)) => group(version) != GROUP,
+            _ => true,
+        }
+    }
+
+    fn finish<E: serde::de::Error>(self) -> Result<Document, E> {
+        if self.is_foreign() {
+            return Ok(Document::Other);
+        }
+        self.check_version()?;
+        if let Some(stray) = self.stray {
+            return Err(E::unknown_field(&stray, KEYS));
+        }
+        let is_rule = self.kind.as_deref() == Some("Rule");
+        if let Some(items) = self.items {
+            return Ok(Document::List(items));
+        }
+        let bare = self.spec.is_none();
+        let object = RuleObject {
+            metadata: self.metadata.unwrap_or_default(),
+            rules: self.spec.and_then(|spec| spec.rules).or(self.rules).unwrap_or_default(),
+        };
+        match self.kind {
+            Some(_) if is_rule => Ok(Document::Rule(object)),
+            Some(_) => Ok(Document::List(Vec::new())),
+            None if !bare => Ok(Document::Untyped(object)),
+            None if !object.rules.is_empty() => Ok(Document::Bare(object)),
+            None => Err(E::custom("there is neither a Rule object nor a list of `rules` here")),
+        }
+    }
+
+    fn check_version<E: serde::de::Error>(&self) -> Result<(), E> {
+        match (self.kind.as_deref(), self.api_version.as_deref()) {
+            (Some("Rule"), None) => {
+                Err(E::custom(format!("a Rule needs `apiVersion: {GROUP}/{VERSION}`")))
+            }
+            (Some("Rule"), Some(version)) if version != format!("{GROUP}/{VERSION}") => {
+                Err(E::custom(format!("there are no Rules of {version}: use {GROUP}/{VERSION}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads a value for which nobody asks.
+fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    map.next_value().map(|IgnoredAny| ())
+}
+
+fn group(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
+}
+
+// === impl RuleObject ===
+
+impl RuleObject {
+    pub(super) fn spec(&self) -> RuleSpec {
+        RuleSpec { rules: self.rules.iter().map(WrittenRule::rule).collect() }
+    }
+
+    /// The line on which the condition of a rule begins.
+    pub(super) fn line_of(&self, rule: &str, condition: &str) -> Option<u64> {
+        let rules = self.rules.iter().filter(|written| written.name == rule);
+        rules
+            .filter_map(|written| written.condition.as_ref())
+            .find(|written| written.value == condition)
+            .map(|written| written.referenced.line())
+    }
+}
+
+// === impl WrittenRule ===
+
+impl WrittenRule {
+    fn rule(&self) -> EventRule {
+        EventRule {
+            name: self.name.clone(),
+            condition: self.condition.as_ref().map(|it| it.value.clone()).unwrap_or_default(),
+            labels: self.labels.clone().unwrap_or_default(),
+            annotations: self.annotations.clone().unwrap_or_default(),
+            enable: self.enable,
+            r#type: self.r#type.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Document, String> {
+        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+    }
+
+    const HEAD: &str = "apiVersion: events.kubesphere.io/v1alpha1\nkind: Rule\n";
+
+    #[test]
+    fn a_rule_object_is_read_with_the_lines_of_its_conditions() {
+        let text = "metadata: {name: a, namespace: b, labels: {c: d}, uid: e}\n\
+                    spec: {rules: [{name: x,\n condition: count>3, enable: true, type: alert}]}\n\
+                    status: {conditions: []}";
+        let Ok(Document::Rule(object)) = parse(&format!("{HEAD}{text}")) else { panic!() };
+        assert_eq!(object.metadata.namespace.as_deref(), Some("b"));
+        assert_eq!(object.spec().rules[0].r#type, Some(RuleType::Alert));
+        assert_eq!(object.line_of("x", "count>3"), Some(5));
+        assert_eq!(object.line_of("x", "count>4"), None);
+    }
+
+    #[test]
+    fn a_list_holds_objects_of_any_kind_wherever_it_says_so() {
+        let text = format!(
+            "apiVersion: v1\nitems: [{{spec: {{rules: []}}}}, \
+             {{data: {{a: b}}, kind: Secret, spec: 5}}, {{{}}}]\nkind: List",
+            HEAD.trim_end().replace('\n', ", ")
+        );
+        let Ok(Document::List(items)) = parse(&text) else { panic!("{:?}", parse(&text)) };
+        let [Document::Untyped(_), Document::Other, Document::Rule(_)] = &*items else {
+            panic!("{items:?}")
+        };
+    }
+
+    #[test]
+    fn other_objects_are_left_alone() {
+        for text in [
+            "kind: ClusterRole\nrules: [{verbs: [get]}]",
+            "apiVersion: example.com/v1\nkind: Rule\nspec: 7",
+            "data: {a: b}\nkind: ConfigMap",
+        ] {
+            assert!(matches!(parse(text), Ok(Document::Other)), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_rules_of_an_object_stand_for_it() {
+        let Ok(Document::Bare(object)) = parse("rules: [{name: x}]") else { panic!() };
+        assert_eq!(object.rules.len(), 1);
+    }
+
+    #[test]
+    fn what_no_rule_has_is_an_error() {
+        let rule = format!("{HEAD}spec: {{rules: [{{name: x, conditon: a}}]}}");
+        for (text, expected) in [
+            (rule, "unknown field `conditon`"),
+            (format!("{HEAD}sepc: {{}}"), "unknown field `sepc`"),
+            (format!("{HEAD}spec: {{rule: []}}"), "unknown field `rule`"),
+            (format!("{HEAD}rules: []"), "unknown field `rules`"),
+            ("sepc: {}".into(), "unknown field `sepc`"),
+            ("{}".into(), "neither a Rule object nor"),
+            ("kind: Rule".into(), "needs `apiVersion: events.kubesphere.io/v1alpha1`"),
+            (HEAD.replace("alpha1", "beta1"), "no Rules of events.kubesphere.io/v1beta1"),
+            ("[1]".into(), "expected mapping"),
+        ] {
+            let error = parse(&text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}
