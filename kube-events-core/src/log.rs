@@ -27,7 +27,7 @@ pub(crate) struct Log {
     read: Notify,
 }
 
-/// How large a [`Log`] may get.
+/// How much of what the source said is held for lanes that have not read it yet.
 #[derive(Clone, Copy, Debug)]
 pub struct LogOptions {
     /// The most Events that it holds. Default 8,192.

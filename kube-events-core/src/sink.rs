@@ -76,13 +76,13 @@ pub struct SinkFn<F>(F);
 /// Makes a [`Sink`] of an async function.
 ///
 /// ```
-/// use kube_events_core::{Batch, Event, sink_fn};
+/// use kube_events_core::{Batch, Event, SendError, sink_fn};
 ///
 /// let sink = sink_fn(|batch: Batch<Event>| async move {
 ///     for event in batch.iter() {
 ///         println!("{} {}", event.reason(), event.message());
 ///     }
-///     Ok(())
+///     Ok::<_, SendError>(())
 /// });
 /// ```
 pub fn sink_fn<F>(function: F) -> SinkFn<F> {

@@ -41,7 +41,7 @@ pub fn format(duration: Duration) -> String {
         .unsigned_duration_to_string(&duration)
 }
 
-/// Serializes as [`format`] writes it.
+/// Serializes as [`format()`] writes it.
 ///
 /// # Errors
 ///
