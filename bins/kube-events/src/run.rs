@@ -285,7 +285,7 @@ mod tests {
             "stdout",
             "webhook=http://h/e",
             "webhook=http://i/e",
-            "file=/tmp/x",
+            "file=events.ndjson",
             "alertmanager=http://a",
             "alerts=http://w",
             "notifications=stdout",
