@@ -65,6 +65,7 @@ struct Ring {
     /// no lane's cursor is before.
     marks: VecDeque<(Offset, ResourceVersion)>,
     lanes: Vec<Cursor>,
+    rewinds: u64,
     ended: bool,
 }
 
@@ -98,6 +99,7 @@ impl Log {
             first: 0,
             marks: VecDeque::new(),
             lanes: vec![cursor; lanes],
+            rewinds: 0,
             ended: false,
         };
         Self { ring: Mutex::new(ring), written: Notify::new(), read: Notify::new() }
@@ -122,7 +124,9 @@ impl Log {
                 Some(patience) if timeout_at(start + patience, moved).await.is_ok() => {}
                 Some(_) => self.written.notify_waiters(),
             }
-            self.lock().waited(start.elapsed());
+            if patience.is_some() {
+                self.lock().waited(start.elapsed());
+            }
         }
         self.written.notify_waiters();
     }
@@ -131,6 +135,18 @@ impl Log {
     pub(crate) fn mark(&self, version: ResourceVersion) {
         self.lock().mark(version);
         self.written.notify_waiters();
+    }
+
+    /// Versions went back: those that were noted before say nothing of what comes.
+    pub(crate) fn rewind(&self) {
+        let mut ring = self.lock();
+        ring.marks.clear();
+        ring.rewinds += 1;
+    }
+
+    /// How often versions went back.
+    pub(crate) fn rewinds(&self) -> u64 {
+        self.lock().rewinds
     }
 
     /// Nothing more will be written.
@@ -275,7 +291,7 @@ impl Ring {
         let end = self.end();
         let cursor = self.lanes[lane];
         if !cursor.attached {
-            return Some(Read::Cut);
+            return Some(if self.ended { Read::End } else { Read::Cut });
         }
         if cursor.at == end {
             return self.ended.then_some(Read::End);

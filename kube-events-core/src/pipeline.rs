@@ -22,6 +22,7 @@ pub use crate::log::LogOptions;
 use crate::{
     Event, Sink,
     checkpoint::{Checkpoint, MemoryStore, Position, Store},
+    gap::GapReason,
     log::Log,
     metrics::PipelineMetrics,
     source::{Observed, SourceError, Start},
@@ -250,6 +251,9 @@ async fn pump(mut source: Observations, log: &Log, metrics: &PipelineMetrics, sh
             }
             Ok(Observed::Gap(gap)) => {
                 metrics.gap(gap.reason);
+                if gap.reason == GapReason::WentBack {
+                    log.rewind();
+                }
                 warn!(reason = gap.reason.as_str(), "{gap}");
             }
             Ok(Observed::Undecodable(line)) => {

@@ -11,8 +11,9 @@ use std::{
 
 use futures::{Stream, StreamExt, stream};
 use kube_events_core::{
-    Batch, Event, Pipeline, ResourceVersion, SendError, Sink,
+    Batch, Event, Gap, Pipeline, ResourceVersion, SendError, Sink,
     checkpoint::{MemoryStore, Store},
+    gap::GapReason,
     pipeline::LaneOptions,
     sink_fn,
     source::{Observed, SourceError, Start},
@@ -225,4 +226,59 @@ async fn a_list_moves_no_position_before_it_is_complete() {
         .await;
     assert_eq!(a.got().len(), 20);
     assert!(store.load().await.unwrap().lanes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_a_lane_that_is_behind() {
+    let (dead, alive) = (Recorder::default(), Recorder::default());
+    let pipeline = Pipeline::resumable(Start::Held, |start| {
+        watch(after(&start), 30_000).chain(stream::pending())
+    })
+    .lane("slow", slow(&dead), LaneOptions::default())
+    .lane("alive", alive.sink(), LaneOptions::default());
+    let start = Instant::now();
+    pipeline.run(tokio::time::sleep(Duration::from_secs(30))).await;
+    assert!(start.elapsed() <= Duration::from_secs(51), "{:?}", start.elapsed());
+    assert_eq!(alive.got(), all(30_000));
+}
+
+/// A sink that takes five seconds for each batch.
+fn slow(recorder: &Recorder) -> impl Sink<Event> + use<> {
+    let sink = Arc::new(recorder.sink());
+    sink_fn(move |batch: Batch<Event>| {
+        let sink = Arc::clone(&sink);
+        async move {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            sink.send(&batch).await
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_versions_went_back_nothing_is_taken_for_old() {
+    let store = Arc::new(MemoryStore::default());
+    let a = Recorder::default();
+    let first = Pipeline::resumable(Start::Held, move |start| watch(after(&start), 100));
+    first
+        .lane("a", a.sink(), options())
+        .checkpoint(Arc::clone(&store))
+        .run(std::future::pending())
+        .await;
+    let second = Pipeline::resumable(Start::Held, move |_| {
+        let gap = Gap {
+            reason: GapReason::WentBack,
+            from: Some("100".into()),
+            to: Some("40".into()),
+            since: None,
+            until: "2026-01-02T03:04:05Z".parse().unwrap(),
+        };
+        stream::iter([Ok(Observed::Gap(gap))]).chain(watch(40, 50))
+    });
+    second
+        .lane("a", a.sink(), options())
+        .checkpoint(Arc::clone(&store))
+        .run(std::future::pending())
+        .await;
+    assert_eq!(a.got()[100..], (41..=50).collect::<Vec<_>>());
+    assert_eq!(store.load().await.unwrap().lanes["a"].resource_version, "50".into());
 }

@@ -72,6 +72,8 @@ pub(super) struct Lane {
     skip: Skip,
     /// Identities of what the sink has beyond the last position, with their places in the log.
     beyond: VecDeque<(Offset, u64)>,
+    /// How often versions have gone back so far.
+    rewinds: u64,
 }
 
 #[derive(Default)]
@@ -115,7 +117,8 @@ impl Lane {
         options: LaneOptions,
     ) -> Self {
         let name = cell.lock().public.name.clone();
-        Self { name, index, cell, sink, options, skip: Skip::default(), beyond: VecDeque::new() }
+        let (skip, beyond) = (Skip::default(), VecDeque::new());
+        Self { name, index, cell, sink, options, skip, beyond, rewinds: 0 }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -193,6 +196,7 @@ impl Lane {
         end: Offset,
         source: &Shared<'_>,
     ) {
+        self.follow_rewinds(source.log.rewinds());
         if source.open.is_some() {
             let start = end - events.len() as Offset;
             self.beyond.extend((start..).zip(events.iter().map(identity)));
@@ -203,6 +207,14 @@ impl Lane {
             .await;
         self.cell.lock().acknowledged = end;
         self.reached(source.log.acknowledge(self.index, end));
+    }
+
+    /// Forgets the position once versions went back: what comes now is newer, not older.
+    fn follow_rewinds(&mut self, rewinds: u64) {
+        if std::mem::replace(&mut self.rewinds, rewinds) != rewinds {
+            self.skip.through = None;
+            self.cell.lock().public.position = None;
+        }
     }
 
     async fn deliver(&self, sink: &dyn Sink<Event>, events: Vec<Event>) {
