@@ -8,10 +8,6 @@ use kube_events_core::event::{Api, Decoder};
 #[path = "event/mod.rs"]
 mod event;
 
-/// As the programs have it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn decode(c: &mut Criterion) {
     let text = event::core(1);
     let plain = Decoder::new(Api::CoreV1);

@@ -18,10 +18,6 @@ use tokio::{
 #[path = "event/mod.rs"]
 mod event;
 
-/// As the programs have it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const EVENTS: u64 = 20_000;
 const PAGE: u64 = 500;
 

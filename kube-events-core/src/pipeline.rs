@@ -7,8 +7,8 @@ use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use futures::{
     FutureExt as _, Stream, StreamExt as _,
-    future::{join_all, select},
-    stream::BoxStream,
+    future::{Either, select},
+    stream::{BoxStream, FuturesUnordered},
 };
 use jiff::Timestamp;
 use tracing::{debug, warn};
@@ -182,11 +182,14 @@ impl Pipeline {
             fed.notify_one();
         };
         let common = lane::Shared { log: &log, open: open.as_ref(), metrics: &metrics };
-        let deliver = join_all(lanes.iter_mut().map(|lane| lane.run(common)));
+        // Each is polled only when it was woken itself: a lane's POST is of no concern to the source.
+        let work: FuturesUnordered<_> =
+            lanes.iter_mut().map(|lane| Either::Left(lane.run(common))).collect();
+        work.push(Either::Right(feed));
         let out_of_grace = fed.notified().then(|()| tokio::time::sleep(self.grace));
         let tick = tick(self.checkpoint_interval, &*store, &shared, &metrics);
         tokio::select! {
-            _ = futures::future::join(feed, deliver) => {}
+            () = work.collect() => {}
             () = out_of_grace => warn!("the grace period is over; what is pending stays"),
             () = tick => {}
         }

@@ -60,5 +60,5 @@ pub use health::{Check, Health, Readiness};
 pub use kubernetes::KubeOptions;
 pub use listen::{ListenAddress, ListenOptions};
 pub use logs::{LogFormat, LogOptions};
-pub use run::run;
+pub use run::{Threads, run};
 pub use server::{Bound, Server};

@@ -3,13 +3,22 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     LogOptions,
     shutdown::{Ended, signals, supervise},
 };
+
+/// How many threads a program's tasks share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// One: no work is handed from thread to thread, for programs that move bytes.
+    One,
+    /// As many as there are cores, for programs that compute.
+    PerCore,
+}
 
 /// Runs a program to its end and says how the process is to exit.
 ///
@@ -21,12 +30,12 @@ use crate::{
 /// | `Ok` | 0 |
 /// | `Err`, which is printed to standard error with its causes | 1 |
 /// | a second SIGINT or SIGTERM | 130 or 143 |
-pub fn run<F, P>(log: &LogOptions, program: F) -> ExitCode
+pub fn run<F, P>(log: &LogOptions, threads: Threads, program: F) -> ExitCode
 where
     F: FnOnce(CancellationToken) -> P,
     P: Future<Output = anyhow::Result<()>>,
 {
-    match start(log).map(|runtime| drive(runtime, program)) {
+    match start(log, threads).map(|runtime| drive(runtime, program)) {
         Ok(Ended::Finished(Ok(()))) => ExitCode::SUCCESS,
         Ok(Ended::Interrupted(signal)) => ExitCode::from(signal.exit_code()),
         Ok(Ended::Finished(Err(error))) | Err(error) => {
@@ -36,11 +45,15 @@ where
     }
 }
 
-fn start(log: &LogOptions) -> anyhow::Result<Runtime> {
+fn start(log: &LogOptions, threads: Threads) -> anyhow::Result<Runtime> {
     log.init()?;
     // An error means that there is one already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
-    Runtime::new().context("cannot start the runtime")
+    let mut builder = match threads {
+        Threads::One => Builder::new_current_thread(),
+        Threads::PerCore => Builder::new_multi_thread(),
+    };
+    builder.enable_all().build().context("cannot start the runtime")
 }
 
 fn drive<F, P>(runtime: Runtime, program: F) -> Ended

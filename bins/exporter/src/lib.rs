@@ -24,7 +24,7 @@ use kube_events_daemon::{Check, ConfigFile, Health, Server, cluster_name};
 use kube_events_sinks::{Context, Lane, SinkConfig as _};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::info;
 
 pub use self::{
@@ -73,16 +73,19 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
             let stop = async {
                 tokio::select! {
                     () = shutdown.cancelled() => info!("delivering what was read, then ending"),
-                    _ = settings.changed() => info!("the configuration has changed"),
+                    Ok(()) = settings.changed() => info!("the configuration has changed"),
                 }
             };
             pipeline.run(stop).await;
         }
     };
-    let serve = server.serve(shutdown.clone().cancelled_owned());
-    let watch = file.watch(shutdown.clone().cancelled_owned());
-    let (served, (), ()) = futures::join!(serve, watch, export);
-    served.context("the server failed")
+    // Tasks of their own, so that an Event's way does not lead through them.
+    let serve = tokio::spawn(server.serve(shutdown.clone().cancelled_owned()));
+    let watch = tokio::spawn(file.watch(shutdown.clone().cancelled_owned()));
+    let (serve, watch) = (AbortOnDropHandle::new(serve), AbortOnDropHandle::new(watch));
+    let ((), served, watched) = futures::join!(export, serve, watch);
+    watched?;
+    served?.context("the server failed")
 }
 
 /// How the exporter names itself to the API server.

@@ -19,7 +19,7 @@ use kube_events_core::{
     event::Api,
     pipeline::{Handle, LaneOptions},
 };
-use kube_events_daemon::LogOptions;
+use kube_events_daemon::{LogOptions, Threads};
 use kube_events_exporter::ExporterConfig;
 use kube_events_ruler::Engine;
 use kube_events_rules::{RuleSet, Scope, default_rules};
@@ -91,7 +91,7 @@ const RULES_NAMESPACE: &str = "kubesphere-logging-system";
 /// Runs the demo with logs and signals, and says how the process is to exit.
 pub(crate) fn start(options: DemoOptions) -> ExitCode {
     let log = LogOptions { level: "warn".to_owned(), ..LogOptions::default() };
-    kube_events_daemon::run(&log, |shutdown| async move {
+    kube_events_daemon::run(&log, Threads::PerCore, |shutdown| async move {
         let complete = run(options, shutdown).await?;
         anyhow::ensure!(complete, "not every Event arrived");
         Ok(())

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+// Its own allocator is slow.
+#[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -11,7 +11,7 @@ use kube_events_core::{
     pipeline::LaneOptions,
 };
 use kube_events_daemon::{
-    Health, KubeOptions, ListenAddress, LogOptions, Server, cluster_name, parse_config,
+    Health, KubeOptions, ListenAddress, LogOptions, Server, Threads, cluster_name, parse_config,
 };
 use kube_events_exporter::{EventVersion, ExporterConfig, StartFrom};
 use kube_events_ruler::{Engine, RulerConfig};
@@ -70,7 +70,9 @@ Examples:
 
 /// Runs as the options say, with logs and signals, and says how the process is to exit.
 pub(crate) fn start(options: RunOptions) -> ExitCode {
-    kube_events_daemon::run(&options.log.clone(), |shutdown| run(options, shutdown))
+    kube_events_daemon::run(&options.log.clone(), Threads::PerCore, |shutdown| {
+        run(options, shutdown)
+    })
 }
 
 /// A sink on the command line.

@@ -1,5 +1,7 @@
 //! How far a JSON value reaches.
 
+use memchr::memchr2;
+
 /// Finds the end of a value by its brackets and quotes, while its bytes arrive.
 ///
 /// It does not judge: what is between matching brackets may be anything. So the neighbours of a
@@ -20,9 +22,19 @@ impl Extent {
     /// The next call takes the same bytes and more, and looks at what is new. A value that is
     /// neither an array nor an object ends where a comma or a closing bracket stands.
     pub(super) fn advance(&mut self, bytes: &[u8]) -> Option<usize> {
-        let from = self.scanned;
+        let mut at = self.scanned;
         self.scanned = bytes.len();
-        (from..bytes.len()).find_map(|at| self.step(bytes[at]).map(|more| at + more))
+        while at < bytes.len() {
+            // Most of it is text.
+            if self.in_string && !self.escaped {
+                at += memchr2(b'"', b'\\', &bytes[at..])?;
+            }
+            if let Some(more) = self.step(bytes[at]) {
+                return Some(at + more);
+            }
+            at += 1;
+        }
+        None
     }
 
     /// The bytes so far have been dropped by the caller.

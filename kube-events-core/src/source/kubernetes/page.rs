@@ -79,7 +79,7 @@ impl Page {
         // The text is checked once a chunk. What stands behind a byte that is not UTF-8 is decoded
         // item by item.
         let buffer = std::mem::take(&mut self.buffer);
-        let text = buffer.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let text = str::from_utf8(&buffer).unwrap_or_else(|_| valid(&buffer));
         while let Some(place) = self.step(&buffer, text, decoder, &mut give)? {
             self.place = place;
         }
@@ -251,6 +251,11 @@ fn name(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let between = |byte: &&u8| byte.is_ascii_whitespace() || **byte == b':';
     let value = end + 2 + name[end + 1..].iter().take_while(between).count();
     (value < bytes.len()).then(|| (&name[..end], value))
+}
+
+/// What stands before the first byte that is not UTF-8.
+fn valid(bytes: &[u8]) -> &str {
+    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
 
 fn excerpt(bytes: &[u8]) -> String {

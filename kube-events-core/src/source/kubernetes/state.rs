@@ -7,12 +7,16 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use kube::client::Body;
 use rand::Rng;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep, timeout_at},
+};
 use tracing::debug;
 
 use super::{
@@ -36,6 +40,8 @@ use crate::{
 
 /// How much longer than asked a watch may take to end before it is taken for dead.
 const GRACE: Duration = Duration::from_secs(15);
+/// How much of a list is read in one go, if it has arrived.
+const PIECE: usize = 64 << 10;
 
 /// What happens next.
 pub(super) enum State {
@@ -82,6 +88,8 @@ pub(super) struct Arriving<T> {
     body: Body,
     asked: (Instant, Timestamp),
     reader: T,
+    /// How the body ended, if what came before that was given last.
+    end: Option<Result<(), Failure>>,
 }
 
 /// The reader of a watch.
@@ -152,23 +160,48 @@ impl Listing {
 // === impl Arriving ===
 
 impl<T> Arriving<T> {
-    /// The next piece; `None` at the end.
+    fn new(body: Body, asked: (Instant, Timestamp), reader: T) -> Self {
+        Self { body, asked, reader, end: None }
+    }
+
+    /// What has arrived, or the next to arrive, `most` bytes or a little more; `None` at the end.
     async fn next(
         &mut self,
         until: Instant,
+        most: usize,
         action: &'static str,
     ) -> Result<Option<Bytes>, Failure> {
+        if let Some(end) = self.end.take() {
+            return end.map(|()| None);
+        }
+        let mut gathered = BytesMut::new();
         loop {
-            let frame = timeout_at(until, self.body.frame());
-            let Ok(frame) = frame.await else { return Err(silent(action, self.asked.0.elapsed())) };
-            match frame.transpose().map_err(|error| broken(action, error))? {
-                None => return Ok(None),
-                Some(frame) => {
+            let waited = if gathered.is_empty() {
+                timeout_at(until, self.body.frame()).await.ok()
+            } else {
+                self.body.frame().now_or_never()
+            };
+            match waited {
+                None if gathered.is_empty() => return Err(silent(action, self.asked.0.elapsed())),
+                None => break,
+                Some(None) => self.end = Some(Ok(())),
+                Some(Some(Err(error))) => self.end = Some(Err(broken(action, error))),
+                Some(Some(Ok(frame))) => {
                     if let Ok(bytes) = frame.into_data() {
-                        return Ok(Some(bytes));
+                        gathered.extend_from_slice(&bytes);
                     }
                 }
             }
+            if gathered.len() >= most || self.end.is_some() {
+                break;
+            }
+            // The connection's task hands over one chunk, of two kilobytes or so, at a time. Once it
+            // had its turn the next one is here, if there is one.
+            yield_now().await;
+        }
+        match self.end.take_if(|_| gathered.is_empty()) {
+            Some(end) => end.map(|()| None),
+            None => Ok(Some(gathered.freeze())),
         }
     }
 }
@@ -255,7 +288,7 @@ impl Source {
         let asked = (Instant::now(), self.clock.now());
         match self.scope.list(listing.token.as_deref()).await {
             Ok(body) => {
-                let page = Arriving { body, asked, reader: Page::new(self.max_line) };
+                let page = Arriving::new(body, asked, Page::new(self.max_line));
                 State::Items(listing, Box::new(page))
             }
             Err(Failure { token: Some(token), error }) if listing.token.is_some() => {
@@ -273,7 +306,7 @@ impl Source {
     }
 
     async fn items(&mut self, mut listing: Listing, mut page: Box<Arriving<Page>>) -> State {
-        let read = match page.next(Instant::now() + PATIENCE, "list").await {
+        let read = match page.next(Instant::now() + PATIENCE, PIECE, "list").await {
             Err(failure) => Err(failure),
             Ok(Some(chunk)) => {
                 let (reader, decoder) = (&mut page.reader, self.decoder.clone());
@@ -333,22 +366,22 @@ impl Source {
         let seconds = spread(self.watch_duration);
         let asked = (Instant::now(), self.clock.now());
         match self.scope.watch(&position.version, seconds).await {
-            Ok(body) => State::Lines(Box::new(Arriving {
-                body,
-                asked,
-                reader: Watching {
+            Ok(body) => {
+                let watching = Watching {
                     lines: Lines::new(self.max_line),
                     duration: Duration::from_secs(seconds.into()),
                     is_alive: false,
-                },
-            })),
+                };
+                State::Lines(Box::new(Arriving::new(body, asked, watching)))
+            }
             Err(failure) => self.lose(failure),
         }
     }
 
     async fn lines(&mut self, mut watch: Box<Arriving<Watching>>) -> State {
         let until = watch.asked.0 + watch.reader.duration + GRACE;
-        match watch.next(until, "watch").await {
+        // What comes from a watch comes alone.
+        match watch.next(until, 1, "watch").await {
             Ok(Some(chunk)) => {
                 watch.reader.lines.push(&chunk);
                 match self.read(&mut watch.reader) {
