@@ -8,7 +8,7 @@
 //! use std::process::ExitCode;
 //!
 //! use clap::Parser;
-//! use kube_events_daemon::{Health, ListenOptions, LogOptions, Server, parse, run};
+//! use kube_events_daemon::{Health, ListenOptions, LogOptions, Server, Threads, parse, run};
 //! use prometheus_client::registry::Registry;
 //!
 //! /// Says that it is alive.
@@ -22,7 +22,7 @@
 //!
 //! fn main() -> ExitCode {
 //!     let options: Options = parse();
-//!     run(&options.log, |shutdown| async move {
+//!     run(&options.log, Threads::One, |shutdown| async move {
 //!         let health = Health::default();
 //!         let server = Server::new(health, Registry::default());
 //!         server.bind(&options.listen.listen).await?.serve(shutdown.cancelled_owned()).await?;
@@ -35,7 +35,7 @@
 //! |---|---|
 //! | [`parse`] | options, with `-config.file F` read as `--config.file F` |
 //! | [`LogOptions`] | `--log.format`, `--log.level` |
-//! | [`run`] | the runtime, the signals, the exit code |
+//! | [`run`], [`Threads`] | the runtime, the signals, the exit code |
 //! | [`Health`] | the parts of a program, and which of them is not ready |
 //! | [`Server`] | `/healthz`, `/readyz`, `/metrics`, `POST /-/reload`, and a program's own routes |
 //! | [`ConfigFile`] | a file of settings that is read again when it changes |

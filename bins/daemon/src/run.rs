@@ -14,9 +14,9 @@ use crate::{
 /// How many threads a program's tasks share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threads {
-    /// One: no work is handed from thread to thread, for programs that move bytes.
+    /// No work is handed from thread to thread, for programs that move bytes.
     One,
-    /// As many as there are cores, for programs that compute.
+    /// One for each core, for programs that compute.
     PerCore,
 }
 
