@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use kube_events_daemon::Threads;
 use kube_events_exporter::Options;
 
-// Its own allocator is slow.
+// musl's own allocator is slow.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
