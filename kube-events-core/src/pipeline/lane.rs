@@ -23,6 +23,7 @@ use super::{
 use crate::{
     Batch, Event, Item, ResourceVersion, SendError, Sink,
     checkpoint::Position,
+    gap::GapReason,
     log::{Log, Offset, Read},
     metrics::PipelineMetrics,
     sink::{Instrumented, Retry, RetryPolicy, Timeout},
@@ -82,6 +83,19 @@ struct Skip {
     before: Option<Timestamp>,
 }
 
+/// What a lane has read from a history.
+#[derive(Default)]
+struct Reading {
+    /// Identities of what the sink had before, and the history has not told yet.
+    had: HashSet<u64>,
+    /// Identities of what the history told since the last mark.
+    told: HashSet<u64>,
+    /// Still to be delivered.
+    events: Vec<Event>,
+    /// The last mark; it counts once the Events are delivered.
+    mark: Option<ResourceVersion>,
+}
+
 // === impl LaneOptions ===
 
 impl Default for LaneOptions {
@@ -104,6 +118,31 @@ impl Skip {
             ResourceVersion::compare(event.resource_version(), through.as_str()).is_le()
         });
         old || self.before.is_some_and(|start| event.when().is_some_and(|when| when < start))
+    }
+}
+
+// === impl Reading ===
+
+impl Reading {
+    fn push(&mut self, event: Event) {
+        let identity = identity(&event);
+        let had = self.had.remove(&identity) || self.told.contains(&identity);
+        if self.told.len() < IDENTITY_WINDOW {
+            self.told.insert(identity);
+        }
+        if !had {
+            self.events.push(event);
+        }
+    }
+
+    fn mark(&mut self, version: ResourceVersion) {
+        self.told.clear();
+        self.mark = Some(version);
+    }
+
+    /// Identities of what the sink has beyond the last mark, all Events being delivered.
+    fn beyond(self) -> impl Iterator<Item = u64> {
+        self.had.into_iter().chain(self.told).take(IDENTITY_WINDOW)
     }
 }
 
@@ -212,9 +251,13 @@ impl Lane {
     /// Forgets the position once versions went back: what comes now is newer, not older.
     fn follow_rewinds(&mut self, rewinds: u64) {
         if std::mem::replace(&mut self.rewinds, rewinds) != rewinds {
-            self.skip.through = None;
-            self.cell.lock().public.position = None;
+            self.forget_position();
         }
+    }
+
+    fn forget_position(&mut self) {
+        self.skip.through = None;
+        self.cell.lock().public.position = None;
     }
 
     async fn deliver(&self, sink: &dyn Sink<Event>, events: Vec<Event>) {
@@ -248,7 +291,7 @@ impl Lane {
         }
     }
 
-    /// Delivers from the source's history until the log holds what comes next.
+    /// Delivers from the source's history until the log holds what comes next, or it ends.
     async fn catch_up(&mut self, sink: &dyn Sink<Event>, source: &Shared<'_>) {
         let Some(open) = source.open else { return };
         let position = self.cell.lock().public.position.clone();
@@ -258,55 +301,68 @@ impl Lane {
             resource_version: position.resource_version,
             time: Some(position.time),
         });
-        let mut known: HashSet<u64> = self.beyond.drain(..).map(|(_, identity)| identity).collect();
+        let had = self.beyond.drain(..).map(|(_, identity)| identity).collect();
+        let mut reading = Reading { had, ..Reading::default() };
         let mut history = open(start);
-        let mut events = Vec::new();
-        let mut mark = None;
         loop {
             let next = if let Some(next) = history.next().now_or_never() {
                 next
             } else {
-                self.deliver(sink, std::mem::take(&mut events)).await;
-                if let Some(version) = mark.take() {
-                    known.clear();
-                    if self.caught_up(version, source) {
-                        return;
-                    }
+                if self.caught_up(&mut reading, sink, source).await {
+                    return;
                 }
                 match select(history.next(), pin!(source.log.ended())).await {
                     Either::Left((next, _)) => next,
-                    Either::Right(_) => return,
+                    Either::Right(_) => break,
                 }
             };
             match next {
                 Some(Ok(Observed::Event(event))) => {
-                    if !self.skip.has(&event) && !known.remove(&identity(&event)) {
-                        events.push(event);
+                    if !self.skip.has(&event) {
+                        reading.push(event);
                     }
                 }
-                Some(Ok(Observed::Progress(version))) => mark = Some(version),
+                Some(Ok(Observed::Progress(version))) => reading.mark(version),
                 Some(Ok(Observed::Gap(gap))) => {
                     source.metrics.gap(gap.reason);
                     warn!(lane = self.name, reason = gap.reason.as_str(), "{gap}");
+                    if gap.reason == GapReason::WentBack {
+                        self.deliver(sink, std::mem::take(&mut reading.events)).await;
+                        reading = Reading::default();
+                        self.forget_position();
+                        self.rewinds = source.log.rewinds();
+                    }
                 }
                 // The lanes that were not behind have told of it.
                 Some(Ok(Observed::Undecodable(_))) => {}
                 Some(Err(error)) => {
-                    warn!(
-                        lane = self.name,
-                        error = chain(&error),
-                        "the history failed; it goes on"
-                    );
+                    let error = chain(&error);
+                    warn!(lane = self.name, error, "the history failed; it goes on");
                 }
-                None => return tokio::time::sleep(HISTORY_PAUSE).await,
+                None => {
+                    if self.caught_up(&mut reading, sink, source).await {
+                        return;
+                    }
+                    tokio::time::sleep(HISTORY_PAUSE).await;
+                    break;
+                }
             }
-            if events.len() >= self.options.max_events {
-                self.deliver(sink, std::mem::take(&mut events)).await;
+            if reading.events.len() >= self.options.max_events {
+                self.deliver(sink, std::mem::take(&mut reading.events)).await;
             }
         }
+        self.beyond.extend(reading.beyond().map(|identity| (0, identity)));
     }
 
-    fn caught_up(&mut self, version: ResourceVersion, source: &Shared<'_>) -> bool {
+    /// Delivers what was read from history; tells whether the lane is back in the log.
+    async fn caught_up(
+        &mut self,
+        reading: &mut Reading,
+        sink: &dyn Sink<Event>,
+        source: &Shared<'_>,
+    ) -> bool {
+        self.deliver(sink, std::mem::take(&mut reading.events)).await;
+        let Some(version) = reading.mark.take() else { return false };
         let rejoined = source.log.rejoin(self.index, &version);
         self.skip.through = Some(version.clone());
         self.reached(Some((0, version)));
