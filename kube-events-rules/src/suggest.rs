@@ -1,5 +1,7 @@
 //! The field that was probably meant by a name that Events do not have.
 
+use strsim::damerau_levenshtein;
+
 use crate::field::Field;
 
 /// Names from the JSON of Events, and what a condition sees in their place.
@@ -60,29 +62,11 @@ fn other_name(name: &str) -> Option<String> {
 /// The field whose name differs least, if it differs little.
 fn nearest(name: &str) -> Option<String> {
     let lower = name.to_ascii_lowercase();
-    let distances = Field::ALL
-        .iter()
-        .map(|field| (distance(&lower, &field.name().to_ascii_lowercase()), field.name()));
+    let distances = Field::ALL.iter().map(|field| {
+        (damerau_levenshtein(&lower, &field.name().to_ascii_lowercase()), field.name())
+    });
     let (distance, field) = distances.min()?;
     (distance <= 2 && distance * 3 <= name.len()).then(|| field.into())
-}
-
-/// How many letters must be added, removed or changed to get from one word to the other.
-fn distance(a: &str, b: &str) -> usize {
-    if a.len().abs_diff(b.len()) > 2 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, StreamExt as _, stream};
+use futures::{Stream, StreamExt as _, future::BoxFuture, stream};
 use kube_events_core::metrics::ConfigMetrics;
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -71,12 +71,12 @@ pub enum ConfigError {
         path: String,
     },
     /// The file is not YAML, or not of the right form.
-    #[error("{path} is not valid")]
+    #[error("{path} is not valid\n{report}")]
     Parse {
         /// The file.
         path: String,
         /// What is wrong, with the line and a caret.
-        source: Box<serde_saphyr::Error>,
+        report: String,
     },
     /// What the file says cannot be done.
     #[error("the settings of {path} cannot be used")]
@@ -99,6 +99,9 @@ pub enum ReloadError {
     ShuttingDown,
 }
 
+/// What comes of bringing settings into force.
+pub type Applied = BoxFuture<'static, anyhow::Result<()>>;
+
 /// What a file held when it was last tried; the kind of the error when it could not be read.
 type Contents = Result<Vec<u8>, io::ErrorKind>;
 
@@ -113,14 +116,50 @@ enum Trigger {
     Asked(Request),
 }
 
-/// Parses settings. An empty document sets nothing.
+/// Reads a file of settings once. An empty one sets nothing.
 ///
 /// # Errors
 ///
-/// When the text is not YAML or not of the type's form; the error shows the line and the place.
-pub fn parse_config<T: DeserializeOwned>(text: &str) -> Result<T, Box<serde_saphyr::Error>> {
-    let text = if is_blank(text.as_bytes()) { "{}" } else { text };
-    serde_saphyr::from_str(text).map_err(Box::new)
+/// When the file cannot be read, or is not YAML of the type's form; the error shows the line and the
+/// place.
+pub async fn read_config<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+    let name = path.display().to_string();
+    match tokio::fs::read(path).await {
+        Ok(contents) => parse(&name, &contents),
+        Err(source) => Err(ConfigError::Read { path: name, source }),
+    }
+}
+
+fn parse<T: DeserializeOwned>(path: &str, contents: &[u8]) -> Result<T, ConfigError> {
+    let failed = |report| ConfigError::Parse { path: path.to_owned(), report };
+    let text = str::from_utf8(contents).map_err(|error| failed(format!("not UTF-8: {error}")))?;
+    let text = if is_blank(contents) { "{}" } else { text };
+    serde_saphyr::from_str(text).map_err(|error| failed(report(path, &error)))
+}
+
+/// What is wrong and where, and what was probably meant.
+fn report(path: &str, error: &serde_saphyr::Error) -> String {
+    let options = serde_saphyr::render_options! { source_name: Some(path) };
+    let drawn = error.render_with_options(options);
+    let drawn = drawn.trim_end();
+    match error.without_snippet() {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => nearest(field, expected)
+            .map_or_else(
+                || drawn.to_owned(),
+                |key| format!("{drawn}\nhelp: did you mean `{key}`?"),
+            ),
+        _ => drawn.to_owned(),
+    }
+}
+
+/// The key whose name differs least, if it differs little.
+fn nearest<'a>(name: &str, keys: &[&'a str]) -> Option<&'a str> {
+    let name = name.to_ascii_lowercase();
+    let distances = keys
+        .iter()
+        .map(|key| (strsim::damerau_levenshtein(&name, &key.to_ascii_lowercase()), *key));
+    let (distance, key) = distances.min()?;
+    (distance <= 2 && distance * 3 <= name.len().max(3)).then_some(key)
 }
 
 fn is_blank(text: &[u8]) -> bool {
@@ -154,7 +193,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl<T, A> ConfigFile<T, A>
 where
     T: DeserializeOwned,
-    A: FnMut(T) -> anyhow::Result<()>,
+    A: FnMut(T) -> Applied,
 {
     /// Reads a file and brings its settings into force by `apply`, now and at each change.
     ///
@@ -177,7 +216,7 @@ where
             settings: PhantomData,
         };
         let contents = this.read().await?;
-        this.bring_into_force(contents)?;
+        this.bring_into_force(contents).await?;
         Ok(this)
     }
 
@@ -223,7 +262,7 @@ where
                 self.tried = Ok(contents);
                 Err(ConfigError::Empty { path: self.name() })
             }
-            Ok(contents) => self.bring_into_force(contents),
+            Ok(contents) => self.bring_into_force(contents).await,
             Err(error) => Err(error),
         };
         result.map_err(|error| self.refused(&error))
@@ -243,12 +282,11 @@ where
         })
     }
 
-    fn bring_into_force(&mut self, contents: Vec<u8>) -> Result<(), ConfigError> {
-        let text = String::from_utf8_lossy(&contents).into_owned();
+    async fn bring_into_force(&mut self, contents: Vec<u8>) -> Result<(), ConfigError> {
+        let settings = parse(&self.name(), &contents);
         self.tried = Ok(contents);
-        let settings = parse_config(&text)
-            .map_err(|source| ConfigError::Parse { path: self.name(), source })?;
-        (self.apply)(settings)
+        (self.apply)(settings?)
+            .await
             .map_err(|error| ConfigError::Apply { path: self.name(), source: error.into() })?;
         self.metrics.succeeded();
         info!(path = %self.path.display(), "configuration in force");

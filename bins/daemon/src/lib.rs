@@ -55,7 +55,7 @@ mod shutdown;
 
 pub use args::{double_dashes, parse};
 pub use cluster::cluster_name;
-pub use config::{ConfigError, ConfigFile, ReloadError, ReloadHandle, parse_config};
+pub use config::{Applied, ConfigError, ConfigFile, ReloadError, ReloadHandle, read_config};
 pub use health::{Check, Health, Readiness};
 pub use kubernetes::KubeOptions;
 pub use listen::{ListenAddress, ListenOptions};

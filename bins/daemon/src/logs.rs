@@ -51,7 +51,11 @@ impl LogOptions {
 
     fn filter(&self) -> anyhow::Result<EnvFilter> {
         let level = if self.level.is_empty() { "info" } else { &self.level };
-        EnvFilter::try_new(level).with_context(|| format!("--log.level {level:?}"))
+        let filter = EnvFilter::try_new(level).with_context(|| format!("--log.level {level:?}"))?;
+        // The client logs each failure as an error of its own; who asked says what it means.
+        let quiet = !level.contains("kube_client");
+        let silence = quiet.then(|| "kube_client::client::builder=off".parse()).transpose()?;
+        Ok(silence.into_iter().fold(filter, EnvFilter::add_directive))
     }
 }
 
@@ -78,7 +82,7 @@ mod tests {
         let args = ["x", "--log.format=json", "--log.level", "info,kube=debug"];
         let log = Program::try_parse_from(args).unwrap().log;
         assert_eq!(log.format, LogFormat::Json);
-        assert_eq!(log.filter().unwrap().to_string(), "kube=debug,info");
+        assert_eq!(log.filter().unwrap().to_string(), "kube_client::client::builder=off,kube=debug,info");
     }
 
     #[test]

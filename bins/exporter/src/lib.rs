@@ -4,29 +4,29 @@
 
 mod config;
 mod options;
+mod settings;
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use futures::FutureExt as _;
 use kube::Client;
 use kube_events_core::{
-    Event, Pipeline,
+    Pipeline,
     checkpoint::{FileStore, MemoryStore},
     event::Api,
     metrics::{ConfigMetrics, PipelineMetrics},
     pipeline::{Handle, LaneOptions},
     source::kubernetes::{self, WatchOptions},
 };
-use kube_events_daemon::{Check, ConfigFile, Health, Server, cluster_name};
-use kube_events_sinks::{Context, Lane, SinkConfig as _};
+use kube_events_daemon::{Check, ConfigFile, Health, Server, cluster_name, read_config};
+use kube_events_sinks::{Context, Lane};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::info;
 
+use self::settings::{Settings, check_selectors};
 pub use self::{
     config::{CheckpointConfig, ExporterConfig, StartFrom},
     options::{EventVersion, Options},
@@ -37,15 +37,25 @@ pub use self::{
 /// # Errors
 /// If there is no configuration that can be used, no way to an API server, or no port to listen at.
 pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Result<()> {
+    // A mistake in the file is told before one on the way to the API server.
+    read_config::<ExporterConfig>(&options.config_file).await?;
     let client = options.kube.client(USER_AGENT).await?;
     let mut registry = Registry::default();
     let metrics = PipelineMetrics::register(&mut registry);
     let config_metrics = ConfigMetrics::register(&mut registry);
     let (sender, mut settings) = watch::channel(Arc::new(Settings::default()));
     let context = Context::default().client(client.clone());
+    let api = options.event_version.into();
+    let of_client = client.clone();
     let file = ConfigFile::open(&options.config_file, config_metrics, move |config| {
-        sender.send_replace(Arc::new(Settings::new(config, &context)?));
-        anyhow::Ok(())
+        let (client, context, sender) = (of_client.clone(), context.clone(), sender.clone());
+        async move {
+            let settings = Settings::new(config, &context)?;
+            check_selectors(&client, api, &settings.config).await?;
+            sender.send_replace(Arc::new(settings));
+            Ok(())
+        }
+        .boxed()
     })
     .await?;
     let health = Health::default();
@@ -60,7 +70,6 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
         while !shutdown.is_cancelled() {
             let current = settings.borrow_and_update().clone();
             let cluster = cluster_name(&client, current.config.cluster.as_deref()).await;
-            let api = options.event_version.into();
             let mut pipeline =
                 pipeline(client.clone(), api, &current.config, cluster).metrics(metrics.clone());
             if current.config.checkpoint.is_none() {
@@ -118,27 +127,6 @@ pub fn pipeline(
     match &config.checkpoint {
         Some(checkpoint) => pipeline.checkpoint(FileStore::new(&checkpoint.file)),
         None => pipeline,
-    }
-}
-
-/// A configuration that was found to be usable.
-#[derive(Debug, Default)]
-struct Settings {
-    config: ExporterConfig,
-    /// Taken by the pipeline that brings them into force.
-    lanes: Mutex<Vec<Lane<Event>>>,
-}
-
-// === impl Settings ===
-
-impl Settings {
-    fn new(config: ExporterConfig, context: &Context) -> anyhow::Result<Self> {
-        let lanes = config.sinks.clone().unwrap_or_default().build(context)?;
-        Ok(Self { config, lanes: Mutex::new(lanes) })
-    }
-
-    fn take_lanes(&self) -> Vec<Lane<Event>> {
-        std::mem::take(&mut self.lanes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -11,7 +11,7 @@ use kube_events_core::{
     pipeline::LaneOptions,
 };
 use kube_events_daemon::{
-    Health, KubeOptions, ListenAddress, LogOptions, Server, Threads, cluster_name, parse_config,
+    Health, KubeOptions, ListenAddress, LogOptions, Server, Threads, cluster_name, read_config,
 };
 use kube_events_exporter::{EventVersion, ExporterConfig, StartFrom};
 use kube_events_ruler::{Engine, RulerConfig};
@@ -107,6 +107,7 @@ async fn run(options: RunOptions, shutdown: CancellationToken) -> anyhow::Result
     if options.from_now {
         config.exporter.start_from = StartFrom::Now;
     }
+    let files = options.compiled()?;
     let client = options.kube.client(USER_AGENT).await?;
     let mut registry = Registry::default();
     let metrics = PipelineMetrics::register(&mut registry);
@@ -114,7 +115,10 @@ async fn run(options: RunOptions, shutdown: CancellationToken) -> anyhow::Result
     let context = SinkContext::default().client(client.clone());
     let lanes = config.exporter.sinks.clone().unwrap_or_default().build(&context)?;
     let ruler_lanes = config.ruler.sinks.clone().unwrap_or_default().build(&context)?;
-    let (rules, follow) = options.rules(&client, &config.ruler).await?;
+    let (rules, follow) = match files {
+        Some(rules) => fixed(rules),
+        None => options.rules(&client, &config.ruler).await?,
+    };
     let engine = Engine::new(rules.clone(), ruler_metrics);
     engine.replace_lanes(ruler_lanes).await;
 
@@ -151,11 +155,10 @@ type Follow = futures::future::BoxFuture<'static, ()>;
 
 impl RunOptions {
     async fn config(&self) -> anyhow::Result<RunConfig> {
-        let Some(file) = &self.config_file else { return self.config_of_sinks() };
-        let shown = file.display();
-        let text = tokio::fs::read_to_string(file).await;
-        let text = text.with_context(|| format!("cannot read {shown}"))?;
-        parse_config(&text).with_context(|| format!("{shown} cannot be used"))
+        match &self.config_file {
+            Some(file) => Ok(read_config(file).await?),
+            None => self.config_of_sinks(),
+        }
     }
 
     /// The configuration file that would say the same.
@@ -180,15 +183,18 @@ impl RunOptions {
         serde_json::from_value(config).context("these sinks do not go together")
     }
 
-    /// The rules, and what keeps them as they are in the cluster.
+    /// The rules of the files, if there are any.
+    fn compiled(&self) -> anyhow::Result<Option<RuleSet>> {
+        let files = !self.rules.is_empty();
+        files.then(|| rules::compile(&self.rules, &self.rules_namespace)).transpose()
+    }
+
+    /// The rules of the cluster, and what keeps them as they are there.
     async fn rules(
         &self,
         client: &Client,
         config: &RulerConfig,
     ) -> anyhow::Result<(watch::Receiver<Option<RuleSet>>, Follow)> {
-        if !self.rules.is_empty() {
-            return Ok(fixed(rules::compile(&self.rules, &self.rules_namespace)?));
-        }
         let rules = Api::<Rule>::all(client.clone());
         match rules.list(&ListParams::default().limit(1)).await {
             Ok(_) => {}

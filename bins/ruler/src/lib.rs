@@ -14,14 +14,17 @@ mod window;
 use std::{convert::Infallible, sync::Arc};
 
 use anyhow::Context as _;
-use futures::future::{Either, select};
+use futures::{
+    FutureExt as _,
+    future::{Either, select},
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{Client, core::Selector};
 use kube_events_core::{
     event::Decoder,
     metrics::{ConfigMetrics, RulerMetrics},
 };
-use kube_events_daemon::{ConfigFile, Health, Server, cluster_name};
+use kube_events_daemon::{ConfigFile, Health, Server, cluster_name, read_config};
 use kube_events_rules::{Limits, RuleSet, live};
 use kube_events_sinks::{Context, RulerLanes, SinkConfig as _};
 use prometheus_client::registry::Registry;
@@ -43,6 +46,8 @@ pub use self::{
 /// # Errors
 /// If there is no configuration that can be used, no way to an API server, or no port to listen at.
 pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Result<()> {
+    // A mistake in the file is told before one on the way to the API server.
+    read_config::<RulerConfig>(&options.config_file).await?;
     let client = options.kube.client(USER_AGENT).await?;
     let mut registry = Registry::default();
     let metrics = RulerMetrics::register(&mut registry);
@@ -51,9 +56,9 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let context = context(&client, &metrics);
     let file =
         ConfigFile::open(&options.config_file, config_metrics, move |config: RulerConfig| {
-            let settings = Settings::new(config, &context)?;
-            sender.send_replace(Arc::new(settings));
-            anyhow::Ok(())
+            let settings = Settings::new(config, &context);
+            let applied = settings.map(|settings| drop(sender.send_replace(Arc::new(settings))));
+            std::future::ready(applied).boxed()
         })
         .await?;
     let first = settings.borrow_and_update().clone();

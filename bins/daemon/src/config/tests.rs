@@ -5,6 +5,8 @@ use serde::Deserialize;
 use tempfile::{TempDir, tempdir};
 use tokio::{join, time::timeout};
 
+use futures::{FutureExt as _, future::ready};
+
 use super::*;
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -14,7 +16,7 @@ struct Settings {
     lanes: Vec<String>,
 }
 
-type Applied = mpsc::UnboundedReceiver<String>;
+type Names = mpsc::UnboundedReceiver<String>;
 
 /// A file in a folder of its own, whose cluster names are told as they come into force. `bad` never
 /// does.
@@ -44,16 +46,17 @@ impl Fixture {
 
     async fn open(
         &self,
-    ) -> Result<
-        (ConfigFile<Settings, impl FnMut(Settings) -> anyhow::Result<()>>, Applied),
-        ConfigError,
-    > {
+    ) -> Result<(ConfigFile<Settings, impl FnMut(Settings) -> Applied>, Names), ConfigError> {
         let (applied, names) = mpsc::unbounded_channel();
         let apply = move |settings: Settings| {
-            let cluster = settings.cluster.unwrap_or_default();
-            anyhow::ensure!(cluster != "bad", "the cluster is bad");
-            applied.send(cluster)?;
-            Ok(())
+            let applied = applied.clone();
+            async move {
+                let cluster = settings.cluster.unwrap_or_default();
+                anyhow::ensure!(cluster != "bad", "the cluster is bad");
+                applied.send(cluster)?;
+                Ok(())
+            }
+            .boxed()
         };
         Ok((ConfigFile::open(self.path(), self.metrics.clone(), apply).await?, names))
     }
@@ -77,7 +80,7 @@ fn looks(count: usize) -> impl Stream<Item = Trigger> {
     stream::iter((0..count).map(|_| Trigger::Look))
 }
 
-fn drain(applied: &mut Applied) -> Vec<String> {
+fn drain(applied: &mut Names) -> Vec<String> {
     std::iter::from_fn(|| applied.try_recv().ok()).collect()
 }
 
@@ -95,9 +98,12 @@ async fn settings_come_into_force_when_a_file_is_opened() {
 async fn a_first_file_that_is_wrong_is_an_error() {
     let fixture = Fixture::new("clutser: a\n");
     let error = fixture.open().await.map(|_| ()).unwrap_err();
-    assert!(matches!(error, ConfigError::Parse { .. }), "{error:?}");
-    let missing =
-        ConfigFile::open("/nowhere/c.yaml", ConfigMetrics::default(), |_: Settings| Ok(()));
+    let (path, error) = (fixture.path(), error.to_string());
+    assert!(error.contains(&format!("{}:1:1", path.display())), "{error}");
+    assert!(error.contains("did you mean `cluster`?"), "{error}");
+    let missing = ConfigFile::open("/nowhere/c.yaml", ConfigMetrics::default(), |_: Settings| {
+        ready(Ok(())).boxed()
+    });
     assert!(matches!(missing.await.map(|_| ()).unwrap_err(), ConfigError::Read { .. }));
 }
 
@@ -216,6 +222,10 @@ async fn polls_go_on_forever() {
 #[test]
 fn a_document_without_settings_sets_nothing() {
     for text in ["", "\n", "---\n", "# nothing\n---\n  # here\n", "{}", "lanes: []"] {
-        assert_eq!(parse_config::<Settings>(text).unwrap(), Settings::default(), "{text:?}");
+        assert_eq!(
+            parse::<Settings>("config.yaml", text.as_bytes()).unwrap(),
+            Settings::default(),
+            "{text:?}"
+        );
     }
 }

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::*;
+use futures::{FutureExt as _, future::ready};
+
 use crate::ConfigFile;
 
 async fn ask(router: &Router, method: Method, path: &str) -> (Response, String) {
@@ -70,7 +72,8 @@ async fn a_reload_says_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.yaml");
     std::fs::write(&path, "cluster: a\n").unwrap();
-    let file = ConfigFile::open(&path, ConfigMetrics::default(), |_: Settings| Ok(()));
+    let file =
+        ConfigFile::open(&path, ConfigMetrics::default(), |_: Settings| ready(Ok(())).boxed());
     let file = file.await.unwrap();
     let router = Server::new(Health::default(), Registry::default()).reload(file.handle()).router();
     let shutdown = CancellationToken::new();
