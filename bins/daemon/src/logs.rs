@@ -82,7 +82,10 @@ mod tests {
         let args = ["x", "--log.format=json", "--log.level", "info,kube=debug"];
         let log = Program::try_parse_from(args).unwrap().log;
         assert_eq!(log.format, LogFormat::Json);
-        assert_eq!(log.filter().unwrap().to_string(), "kube_client::client::builder=off,kube=debug,info");
+        assert_eq!(
+            log.filter().unwrap().to_string(),
+            "kube_client::client::builder=off,kube=debug,info"
+        );
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Intake {
     pub events: Vec<Event>,
     /// What is not an Event, in order.
     pub rejected: Vec<Rejected>,
+    /// Whether a part was rejected because it is longer than [`MAX_LINE`].
+    pub too_long: bool,
 }
 
 /// One part of a body that is not an Event.
@@ -50,6 +52,7 @@ impl Intake {
     fn of<'a>(parts: impl Iterator<Item = &'a [u8]>, decoder: &Decoder) -> Self {
         let mut this = Self::default();
         for (place, part) in parts.enumerate().filter(|(_, part)| !part.trim_ascii().is_empty()) {
+            this.too_long |= part.len() > MAX_LINE;
             match decode(part, decoder) {
                 Ok(event) => this.events.push(event),
                 Err(error) => this.rejected.push(Rejected { line: place + 1, error }),

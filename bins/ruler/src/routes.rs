@@ -59,13 +59,14 @@ async fn receive(State(context): State<Context>, body: Body) -> Response {
         Ok(body) => body,
         Err(error) => return unreadable(&error),
     };
-    let Intake { events, rejected } = Intake::read(&body, &context.decoder);
+    let Intake { events, rejected, too_long } = Intake::read(&body, &context.decoder);
     drop(body);
     context.metrics.received(events.len(), rejected.len());
     if events.is_empty() {
         let error = (rejected.is_empty()).then(|| "there is no Event in the body".to_owned());
         let answer = Answer { accepted: 0, rejected, error };
-        return (StatusCode::BAD_REQUEST, Json(answer)).into_response();
+        let status = if too_long { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
+        return (status, Json(answer)).into_response();
     }
     match context.engine.process(&events).await {
         Ok(()) => Json(Answer { accepted: events.len(), rejected, error: None }).into_response(),

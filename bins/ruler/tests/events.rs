@@ -13,7 +13,7 @@ use kube_events_core::{
     event::Decoder,
     metrics::RulerMetrics,
 };
-use kube_events_ruler::{Engine, MAX_BODY, events};
+use kube_events_ruler::{Engine, MAX_BODY, MAX_LINE, events};
 use kube_events_rules::{RuleSet, Scope};
 use kube_events_sinks::{Context, SinkConfig as _};
 use kube_events_testkit::{Receiver, Reply};
@@ -81,6 +81,19 @@ async fn good_lines_are_accepted_and_bad_ones_are_told() {
     let (status, _, answer) = ruler.post("nonsense").await;
     assert_eq!((status, &answer["accepted"]), (StatusCode::BAD_REQUEST, &json!(0)));
     assert_eq!(ruler.post("").await.0, StatusCode::BAD_REQUEST);
+    let long = format!("\"{}\"", "x".repeat(MAX_LINE));
+    let (status, _, answer) = ruler.post(format!("{long}\n")).await;
+    let reason = answer["rejected"][0]["error"].as_str().unwrap();
+    assert_eq!(
+        (status, reason.contains("that a line may have")),
+        (StatusCode::PAYLOAD_TOO_LARGE, true)
+    );
+    let (status, _, answer) = ruler.post(format!("{long}\n{}", event(3))).await;
+    assert_eq!(
+        (status, &answer["accepted"]),
+        (StatusCode::OK, &json!(1)),
+        "its neighbour is not held up"
+    );
 }
 
 #[tokio::test]
