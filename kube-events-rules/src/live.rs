@@ -18,12 +18,9 @@ use kube::{
 };
 use kube_events_core::crd::Rule;
 use tokio::sync::watch;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use crate::{
-    Builder, Limits, RuleSet,
-    scope::{Scope, WORKSPACE_LABEL},
-};
+use crate::{Limits, RuleSet, scope::WORKSPACE_LABEL};
 
 /// Which Rule objects count.
 #[derive(Clone, Debug)]
@@ -132,7 +129,8 @@ impl State {
             self.rules.now.iter().filter(|(_, rule)| self.counts(rule)).collect();
         rules.sort_by_key(|(key, _)| *key);
         for ((namespace, name), rule) in rules {
-            self.add(&mut builder, namespace, name, rule);
+            let rules_namespace = &self.options.rules_namespace;
+            builder.add_labelled((namespace, name), rule.labels(), rules_namespace, &rule.spec);
         }
         builder.build()
     }
@@ -142,16 +140,6 @@ impl State {
         let namespace = self.namespaces.now.get(namespace);
         self.options.rule_selector.matches(rule.labels())
             && namespace.is_some_and(|labels| self.options.rule_namespace_selector.matches(labels))
-    }
-
-    fn add(&self, builder: &mut Builder, namespace: &str, name: &str, rule: &Rule) {
-        match Scope::of(rule.labels(), namespace, &self.options.rules_namespace) {
-            Ok(scope) => builder.add(namespace, name, &scope, &rule.spec),
-            Err(error) => {
-                debug!(namespace, name, %error, "a Rule does not count");
-                builder.refuse(namespace, name, error);
-            }
-        }
     }
 }
 

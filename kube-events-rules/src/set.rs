@@ -14,7 +14,8 @@ use kube_events_core::{
 use crate::{
     Condition, Error, Limits, Lint, ScopeError, Subject, Template, Verdict,
     rule::{Kind, Rule, is_reserved},
-    scope::Scope,
+    scope::{SCOPE_LABEL, Scope},
+    suggest,
 };
 
 /// The rules that count, compiled, each in its scope. Immutable and cheap to clone.
@@ -101,6 +102,8 @@ pub enum ProblemKind {
     ReservedLabel(String),
     /// The rule counts, but this name in an annotation is no field's and always empty.
     UnknownField(String),
+    /// The object's rules count, but this label was probably meant to be [`SCOPE_LABEL`].
+    MisspeltLabel(String),
 }
 
 // === impl RuleSet ===
@@ -166,15 +169,36 @@ impl Builder {
         }
     }
 
-    /// Adds an object whose rules do not count, because it has no scope.
-    pub fn refuse(&mut self, namespace: &str, object: &str, error: ScopeError) {
-        self.inner.problems.push(Problem {
-            namespace: namespace.to_owned(),
-            object: object.to_owned(),
-            rule: None,
-            condition: None,
-            kind: ProblemKind::Scope(error),
-        });
+    /// Adds the rules of one object in the scope that its labels claim; see [`Scope::of`]. Without
+    /// one none of them counts, and what else is wrong with them is told nonetheless.
+    pub fn add_labelled(
+        &mut self,
+        (namespace, object): (&str, &str),
+        labels: &BTreeMap<String, String>,
+        rules_namespace: &str,
+        spec: &RuleSpec,
+    ) {
+        let mut report = |kind| {
+            self.inner.problems.push(Problem {
+                namespace: namespace.to_owned(),
+                object: object.to_owned(),
+                rule: None,
+                condition: None,
+                kind,
+            });
+        };
+        if let Some(label) = suggest::misspelt_scope(labels) {
+            report(ProblemKind::MisspeltLabel(label.to_owned()));
+        }
+        match Scope::of(labels, namespace, rules_namespace) {
+            Ok(scope) => self.add(namespace, object, &scope, spec),
+            Err(error) => {
+                report(ProblemKind::Scope(error));
+                for rule in &spec.rules {
+                    self.compile(namespace, object, rule);
+                }
+            }
+        }
     }
 
     /// Says that a namespace belongs to a workspace.
@@ -278,10 +302,12 @@ impl<'a> Outcome<'a> {
 impl Problem {
     /// True if a rule does not count because of it; false if it is only a hint.
     pub fn is_error(&self) -> bool {
-        use ProblemKind::{Condition, Lint, NoName, NoType, ReservedLabel, Scope, UnknownField};
+        use ProblemKind::{
+            Condition, Lint, MisspeltLabel, NoName, NoType, ReservedLabel, Scope, UnknownField,
+        };
         match self.kind {
             Scope(_) | Condition(_) | NoName | NoType(_) => true,
-            Lint(_) | ReservedLabel(_) | UnknownField(_) => false,
+            Lint(_) | ReservedLabel(_) | UnknownField(_) | MisspeltLabel(_) => false,
         }
     }
 
@@ -325,6 +351,9 @@ impl fmt::Display for ProblemKind {
             }
             Self::UnknownField(name) => {
                 write!(f, "`%{name}` is no field of an Event and always empty; `%%` stands for `%`")
+            }
+            Self::MisspeltLabel(name) => {
+                write!(f, "the label `{name}` says nothing: did you mean `{SCOPE_LABEL}`?")
             }
         }
     }

@@ -1,8 +1,10 @@
-//! The field that was probably meant by a name that Events do not have.
+//! What was probably meant by a name that does not exist.
+
+use std::collections::BTreeMap;
 
 use strsim::damerau_levenshtein;
 
-use crate::field::Field;
+use crate::{SCOPE_LABEL, field::Field};
 
 /// Names from the JSON of Events, and what a condition sees in their place.
 const OTHER_NAMES: [(&str, &str); 12] = [
@@ -69,9 +71,33 @@ fn nearest(name: &str) -> Option<String> {
     (distance <= 2 && distance * 3 <= name.len()).then(|| field.into())
 }
 
+/// The label that was probably meant to be [`SCOPE_LABEL`], where that one is missing.
+pub(crate) fn misspelt_scope(labels: &BTreeMap<String, String>) -> Option<&str> {
+    let bare = |label: &str| {
+        let name = label.rsplit('/').next().unwrap_or_default();
+        name.to_ascii_lowercase().replace(['-', '_', '.'], "")
+    };
+    let is_near = |label: &str| damerau_levenshtein(&bare(label), &bare(SCOPE_LABEL)) <= 1;
+    let missing = !labels.contains_key(SCOPE_LABEL);
+    labels.keys().map(String::as_str).find(|label| missing && is_near(label))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scope_under_another_name_is_noticed() {
+        let find = |names: &[&str]| {
+            let labels = names.iter().map(|name| ((*name).to_owned(), "cluster".to_owned()));
+            misspelt_scope(&labels.collect()).map(str::to_owned)
+        };
+        for name in ["rule-scope", "kubesphere.io/rulescope", "kubesphere.io/rule_scopes"] {
+            assert_eq!(find(&["app", name]).as_deref(), Some(name));
+        }
+        assert_eq!(find(&["app", "kubesphere.io/workspace"]), None);
+        assert_eq!(find(&["rule-scope", SCOPE_LABEL]), None);
+    }
 
     #[test]
     fn the_field_that_was_meant_is_named() {

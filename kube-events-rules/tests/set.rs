@@ -162,3 +162,26 @@ fn an_undecided_rule_does_not_match_and_is_counted() {
     let rule = rules.rules().next().unwrap();
     assert_eq!((rule.matched(), rule.undecided()), (0, 1));
 }
+
+#[test]
+fn an_object_counts_in_the_scope_that_its_labels_claim() {
+    let label = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
+    let rules = build(|rules| {
+        let mut add = |namespace, labels, spec| {
+            rules.add_labelled((namespace, "o"), &labels, "system", &spec);
+        };
+        let scope = "kubesphere.io/rule-scope";
+        add("system", label(scope, "cluster"), alert("everywhere", "reason exists"));
+        add("shop", label("rule-scope", "cluster"), alert("misspelt", "reason exists"));
+        add("bank", label(scope, "cluster"), alert("refused", "resaon exists"));
+    });
+    assert_eq!(names(&rules, &event("shop", "x")), ["everywhere", "misspelt"]);
+    assert_eq!(names(&rules, &event("bank", "x")), ["everywhere"]);
+    let problems = rules.problems().iter();
+    let problems: Vec<_> =
+        problems.map(|it| (&*it.namespace, it.is_error(), it.kind.to_string())).collect();
+    let [misspelt, refused, field] = &*problems else { panic!("{problems:?}") };
+    assert!(matches!(misspelt, ("shop", false, text) if text.contains("`rule-scope`")));
+    assert!(matches!(refused, ("bank", true, text) if text.contains("cluster")), "{refused:?}");
+    assert!(matches!(field, ("bank", false, text) if text.contains("no field")), "{field:?}");
+}

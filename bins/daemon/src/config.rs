@@ -21,6 +21,7 @@ use tokio::{
 use tracing::{error, info};
 
 use self::changes::changes;
+use crate::yaml;
 
 /// How often a file is looked at, should the operating system not tell of its changes: it does not
 /// on every network file system.
@@ -134,32 +135,7 @@ fn parse<T: DeserializeOwned>(path: &str, contents: &[u8]) -> Result<T, ConfigEr
     let failed = |report| ConfigError::Parse { path: path.to_owned(), report };
     let text = str::from_utf8(contents).map_err(|error| failed(format!("not UTF-8: {error}")))?;
     let text = if is_blank(contents) { "{}" } else { text };
-    serde_saphyr::from_str(text).map_err(|error| failed(report(path, &error)))
-}
-
-/// What is wrong and where, and what was probably meant.
-fn report(path: &str, error: &serde_saphyr::Error) -> String {
-    let options = serde_saphyr::render_options! { source_name: Some(path) };
-    let drawn = error.render_with_options(options);
-    let drawn = drawn.trim_end();
-    match error.without_snippet() {
-        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => nearest(field, expected)
-            .map_or_else(
-                || drawn.to_owned(),
-                |key| format!("{drawn}\nhelp: did you mean `{key}`?"),
-            ),
-        _ => drawn.to_owned(),
-    }
-}
-
-/// The key whose name differs least, if it differs little.
-fn nearest<'a>(name: &str, keys: &[&'a str]) -> Option<&'a str> {
-    let name = name.to_ascii_lowercase();
-    let distances = keys
-        .iter()
-        .map(|key| (strsim::damerau_levenshtein(&name, &key.to_ascii_lowercase()), *key));
-    let (distance, key) = distances.min()?;
-    (distance <= 2 && distance * 3 <= name.len().max(3)).then_some(key)
+    serde_saphyr::from_str(text).map_err(|error| failed(yaml::report(path, &error)))
 }
 
 fn is_blank(text: &[u8]) -> bool {

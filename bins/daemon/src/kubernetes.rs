@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use http::{HeaderValue, Uri, header::USER_AGENT};
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{InferConfigError, KubeConfigOptions, Kubeconfig},
 };
 
 /// The options that say how the API server is reached.
@@ -47,7 +47,7 @@ impl KubeOptions {
     async fn config(&self) -> anyhow::Result<Config> {
         let mut config = match (&self.kubeconfig, &self.master) {
             (Some(path), _) => from_file(path).await?,
-            (None, None) => Config::infer().await.context("no way to a Kubernetes API server")?,
+            (None, None) => Config::infer().await.map_err(|error| no_config(&error))?,
             (None, Some(master)) => {
                 Config::infer().await.unwrap_or_else(|_| Config::new(master.clone()))
             }
@@ -57,6 +57,11 @@ impl KubeOptions {
         }
         Ok(config)
     }
+}
+
+/// The error tells its causes itself, so it is not made one of a chain, which would repeat them.
+fn no_config(error: &InferConfigError) -> anyhow::Error {
+    anyhow!("no Kubernetes API server is known: {error}\nhelp: set KUBECONFIG or --kubeconfig")
 }
 
 async fn from_file(path: &PathBuf) -> anyhow::Result<Config> {

@@ -41,6 +41,7 @@
 //! | [`ConfigFile`] | a file of settings that is read again when it changes |
 //! | [`KubeOptions`] | `--kubeconfig`, `--master`: the way to an API server |
 //! | [`cluster_name`] | what the cluster calls itself |
+//! | [`yaml`] | mistakes in YAML, drawn into the text |
 
 mod args;
 mod cluster;
@@ -52,6 +53,8 @@ mod logs;
 mod run;
 mod server;
 mod shutdown;
+
+pub mod yaml;
 
 pub use args::{double_dashes, parse};
 pub use cluster::cluster_name;

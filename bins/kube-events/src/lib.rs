@@ -53,6 +53,8 @@ pub enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
+  kube-events demo                                 see what it does, without a cluster
+  kube-events run                                  see what happens in the current cluster
   kube-events crds | kubectl apply -f -            make a cluster know Exporters, Rulers and Rules
   kube-events rules defaults | kubectl apply -f -  begin with the usual rules
   kube-events rules check rules/                   find mistakes before the cluster does";

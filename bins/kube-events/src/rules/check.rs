@@ -1,7 +1,6 @@
 //! `rules check`: mistakes in files of rules.
 
 use std::{
-    collections::BTreeMap,
     io::{Write, stdout},
     path::PathBuf,
     process::ExitCode,
@@ -10,10 +9,10 @@ use std::{
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use kube_events_core::crd::{GROUP, VERSION};
-use kube_events_rules::{RuleSet, Scope};
+use kube_events_rules::RuleSet;
 
 use super::{
-    document::{Document, RuleObject},
+    document::{Document, Namespaces, RuleObject},
     files::{self, File},
     finding::{Finding, Severity},
 };
@@ -85,14 +84,20 @@ impl<'a> Report<'a> {
     }
 
     fn file(&mut self, file: &File) {
+        if let Err(finding) = file.text() {
+            return self.findings.push(*finding);
+        }
         let mut failed = false;
         for document in serde_saphyr::read::<_, Document>(&mut &*file.bytes) {
             match document {
                 Ok(document) => self.document(&file.name, &document),
                 Err(error) => {
-                    let error = if failed { error } else { drawn(file).unwrap_or(error) };
+                    // Only a text that is whole can be drawn into, and only its first error.
+                    let drawn = (!failed).then(|| file.documents().err()).flatten();
+                    let finding =
+                        drawn.map_or_else(|| Finding::of_text(&file.name, &error), |it| *it);
                     failed = true;
-                    self.findings.push(Finding::of_text(&file.name, &error));
+                    self.findings.push(finding);
                 }
             }
         }
@@ -118,30 +123,21 @@ impl<'a> Report<'a> {
     }
 
     fn object(&mut self, file: &str, object: &RuleObject) {
-        let metadata = &object.metadata;
-        let namespace = metadata.namespace.as_ref().unwrap_or(&self.options.namespace);
-        let name = metadata.name.as_deref().unwrap_or_default();
-        let labels = metadata.labels.as_ref().unwrap_or(const { &BTreeMap::new() });
+        let CheckOptions { namespace, rules_namespace, .. } = self.options;
         let mut rules = RuleSet::builder();
-        let scope = Scope::of(labels, namespace, &self.options.rules_namespace);
-        let scope = scope.unwrap_or_else(|error| {
-            rules.refuse(namespace, name, error);
-            // What else is wrong with the rules is told nonetheless.
-            Scope::Namespace(namespace.clone())
-        });
-        rules.add(namespace, name, &scope, &object.spec());
+        object.add_to(&mut rules, Namespaces { default: namespace, rules: rules_namespace });
         self.add(file, object, &rules.build());
     }
 
     fn bare(&mut self, file: &str, object: &RuleObject) {
         let mut rules = RuleSet::builder();
-        rules.add("", "", &Scope::Cluster, &object.spec());
+        object.add_bare_to(&mut rules);
         self.add(file, object, &rules.build());
     }
 
     fn add(&mut self, file: &str, object: &RuleObject, rules: &RuleSet) {
         self.objects += 1;
-        self.rules += object.rules.len();
+        self.rules += object.len();
         let problems = rules.problems().iter();
         self.findings.extend(problems.map(|problem| Finding::of_problem(file, object, problem)));
     }
@@ -182,10 +178,4 @@ impl<'a> Report<'a> {
 
 fn counted((count, noun): (usize, &str)) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// The first error of a file, with its place drawn: only a text that is whole can be drawn into.
-fn drawn(file: &File) -> Option<serde_saphyr::Error> {
-    let text = str::from_utf8(&file.bytes).ok()?;
-    serde_saphyr::from_multiple::<Document>(text).err()
 }

@@ -1,12 +1,12 @@
 //! Files of rules, to a set of rules.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::anyhow;
-use kube_events_rules::{Builder, RuleSet, Scope};
+use kube_events_rules::{Builder, RuleSet};
 
 use super::{
-    document::{Document, RuleObject},
+    document::{Document, Namespaces},
     files,
 };
 
@@ -19,38 +19,22 @@ const NAMESPACE: &str = "default";
 /// # Errors
 /// If a file cannot be read, or holds something other than Rules.
 pub(crate) fn compile(paths: &[PathBuf], rules_namespace: &str) -> anyhow::Result<RuleSet> {
+    let namespaces = Namespaces { default: NAMESPACE, rules: rules_namespace };
     let mut rules = RuleSet::builder();
     for file in files::read(paths)? {
-        let text = str::from_utf8(&file.bytes)
-            .map_err(|error| anyhow!("{} is not UTF-8: {error}", file.name))?;
-        let documents = serde_saphyr::from_multiple::<Document>(text)
-            .map_err(|error| anyhow!("{} cannot be used:\n{error}", file.name))?;
-        for document in &documents {
-            add(&mut rules, document, rules_namespace);
+        for document in &file.documents().map_err(|finding| anyhow!("{finding}"))? {
+            add(&mut rules, document, namespaces);
         }
     }
     Ok(rules.build())
 }
 
-fn add(rules: &mut Builder, document: &Document, rules_namespace: &str) {
+fn add(rules: &mut Builder, document: &Document, namespaces: Namespaces<'_>) {
     match document {
-        Document::Rule(object) | Document::Untyped(object) => {
-            add_object(rules, object, rules_namespace);
-        }
-        Document::Bare(object) => rules.add(rules_namespace, "", &Scope::Cluster, &object.spec()),
-        Document::List(items) => items.iter().for_each(|item| add(rules, item, rules_namespace)),
+        Document::Rule(object) | Document::Untyped(object) => object.add_to(rules, namespaces),
+        Document::Bare(object) => object.add_bare_to(rules),
+        Document::List(items) => items.iter().for_each(|item| add(rules, item, namespaces)),
         Document::Other => {}
-    }
-}
-
-fn add_object(rules: &mut Builder, object: &RuleObject, rules_namespace: &str) {
-    let metadata = &object.metadata;
-    let namespace = metadata.namespace.as_deref().unwrap_or(NAMESPACE);
-    let name = metadata.name.as_deref().unwrap_or_default();
-    let labels = metadata.labels.as_ref().unwrap_or(const { &BTreeMap::new() });
-    match Scope::of(labels, namespace, rules_namespace) {
-        Ok(scope) => rules.add(namespace, name, &scope, &object.spec()),
-        Err(error) => rules.refuse(namespace, name, error),
     }
 }
 
@@ -76,7 +60,7 @@ mod tests {
         std::fs::write(&path, "rules: [{name: x, conditon: y}]").unwrap();
         let error = compile(&[path], "system").unwrap_err().to_string();
         assert!(
-            error.contains("rules.yaml cannot be used") && error.contains("conditon"),
+            error.contains("rules.yaml:1\n") && error.contains("did you mean `condition`"),
             "{error}"
         );
     }

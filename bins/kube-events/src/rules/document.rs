@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use kube_events_core::crd::{EventRule, GROUP, RuleSpec, RuleType, VERSION};
+use kube_events_rules::{Builder, Scope};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
@@ -30,22 +31,31 @@ pub(super) enum Document {
 /// The parts of a Rule object that matter.
 #[derive(Debug)]
 pub(super) struct RuleObject {
-    pub(super) metadata: Metadata,
-    pub(super) rules: Vec<WrittenRule>,
+    metadata: Metadata,
+    rules: Vec<WrittenRule>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Metadata {
-    pub(super) name: Option<String>,
-    pub(super) namespace: Option<String>,
-    pub(super) labels: Option<BTreeMap<String, String>>,
+struct Metadata {
+    name: Option<String>,
+    namespace: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+/// The namespaces that matter to a Rule.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Namespaces<'a> {
+    /// That of a Rule that names none.
+    pub(super) default: &'a str,
+    /// The only one whose Rules may reach beyond it.
+    pub(super) rules: &'a str,
 }
 
 /// A rule, and where its condition is written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct WrittenRule {
+struct WrittenRule {
     name: String,
     condition: Option<Spanned<String>>,
     labels: Option<BTreeMap<String, String>>,
@@ -183,7 +193,26 @@ fn group(api_version: &str) -> &str {
 // === impl RuleObject ===
 
 impl RuleObject {
-    pub(super) fn spec(&self) -> RuleSpec {
+    /// Adds the rules in the scope that the object claims.
+    pub(super) fn add_to(&self, rules: &mut Builder, namespaces: Namespaces<'_>) {
+        let Metadata { name, namespace, labels } = &self.metadata;
+        let namespace = namespace.as_deref().unwrap_or(namespaces.default);
+        let name = name.as_deref().unwrap_or_default();
+        let labels = labels.as_ref().unwrap_or(const { &BTreeMap::new() });
+        rules.add_labelled((namespace, name), labels, namespaces.rules, &self.spec());
+    }
+
+    /// Adds the rules as those of no object, which see every Event.
+    pub(super) fn add_bare_to(&self, rules: &mut Builder) {
+        rules.add("", "", &Scope::Cluster, &self.spec());
+    }
+
+    /// How many rules there are.
+    pub(super) fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    fn spec(&self) -> RuleSpec {
         RuleSpec { rules: self.rules.iter().map(WrittenRule::rule).collect() }
     }
 

@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::Context as _;
 
+use super::{document::Document, finding::Finding};
+
 /// A text, and what to call it.
 #[derive(Clone, Debug)]
 pub(super) struct File {
@@ -81,6 +83,21 @@ impl File {
         let mut bytes = Vec::new();
         io::stdin().read_to_end(&mut bytes).context("cannot read the standard input")?;
         Ok(Self { name: "<stdin>".to_owned(), bytes })
+    }
+
+    pub(super) fn text(&self) -> Result<&str, Box<Finding>> {
+        str::from_utf8(&self.bytes).map_err(|error| {
+            let place = error.valid_up_to();
+            let line = self.bytes[..place].split(|byte| *byte == b'\n').count();
+            let message = format!("this is not UTF-8 text: see byte {place}, on line {line}");
+            Box::new(Finding::error(&self.name, message))
+        })
+    }
+
+    /// All documents, or the first mistake.
+    pub(super) fn documents(&self) -> Result<Vec<Document>, Box<Finding>> {
+        serde_saphyr::from_multiple(self.text()?)
+            .map_err(|error| Box::new(Finding::of_text(&self.name, &error)))
     }
 }
 

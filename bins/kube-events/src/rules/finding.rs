@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use kube_events_daemon::yaml;
 use kube_events_rules::{Problem, ProblemKind, Span};
 use serde::Serialize;
 
@@ -59,10 +60,10 @@ impl Finding {
 
     /// About the text of a file.
     pub(super) fn of_text(file: &str, error: &serde_saphyr::Error) -> Self {
-        let options = serde_saphyr::render_options! { source_name: Some(file) };
         Self {
             line: error.location().map(|location| location.line()),
-            rendered: error.render_with_options(options).trim_end().to_owned(),
+            help: yaml::suggestion(error),
+            rendered: yaml::report(file, error),
             ..Self::error(file, error.without_snippet().to_string())
         }
     }
