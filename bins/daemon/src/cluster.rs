@@ -22,7 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub async fn cluster_name(client: &Client, configured: Option<&str>) -> Option<String> {
     let environment = std::env::var("CLUSTER_NAME").ok();
     let name = resolve(environment, configured, client).await;
-    info!(cluster = name.as_deref(), "the cluster's name");
+    if let Some(cluster) = &name {
+        info!(cluster, "the cluster has a name");
+    } else {
+        info!("the cluster has no name; `cluster` or CLUSTER_NAME gives it one");
+    }
     name
 }
 

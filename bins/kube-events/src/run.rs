@@ -1,6 +1,6 @@
 //! `kube-events run`: exporter and ruler in one process, without an operator.
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode, str::FromStr};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode, str::FromStr, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -20,7 +20,7 @@ use kube_events_sinks::{Context as SinkContext, SinkConfig as _};
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -139,12 +139,19 @@ async fn run(options: RunOptions, shutdown: CancellationToken) -> anyhow::Result
         info!(address = %server.local_addr()?, "listening");
         anyhow::Ok(server.serve(shutdown.clone().cancelled_owned()).await?)
     };
-    let export = pipeline.run(shutdown.cancelled());
+    let export = async {
+        // Else the first Events would be refused and tried again, with a warning that says so.
+        drop(timeout(RULES_PATIENCE, rules.clone().wait_for(Option::is_some)).await);
+        pipeline.run(shutdown.cancelled()).await
+    };
     tokio::select! {
         (served, _) = futures::future::join(serve, export) => served,
         () = follow => Ok(()),
     }
 }
+
+/// For how long Events wait for the rules at the start; other sinks need none.
+const RULES_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the program names itself to the API server.
 const USER_AGENT: &str = concat!("kube-events/", env!("CARGO_PKG_VERSION"));
