@@ -9,7 +9,7 @@ mod stdout;
 #[cfg(feature = "webhook")]
 mod webhook;
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
 use kube_events_core::{
     Alert, Event, Notification,
@@ -74,7 +74,8 @@ pub trait SinkConfig {
     /// Makes all sinks, or none.
     ///
     /// # Errors
-    /// If a setting cannot work, two sinks have one name, or a sink is not part of this build.
+    /// If a setting cannot work, two sinks have one name or write one file, or a sink is not part
+    /// of this build.
     fn build(&self, context: &Context) -> Result<Self::Lanes, ConfigError>;
 }
 
@@ -137,6 +138,7 @@ impl SinkConfig for ExporterSinks {
     type Lanes = Vec<Lane<Event>>;
 
     fn build(&self, context: &Context) -> Result<Vec<Lane<Event>>, ConfigError> {
+        distinct(self.files.iter().map(|sink| &*sink.path))?;
         let (mut lanes, mut names) = (Vec::new(), Names::default());
         let mut add = |field: String, lane: Result<Lane<Event>, ConfigError>| {
             lanes.push(names.check(lane.map_err(|error| error.within(&field))?, field)?);
@@ -177,6 +179,7 @@ impl SinkConfig for RulerSinks {
     type Lanes = RulerLanes;
 
     fn build(&self, context: &Context) -> Result<RulerLanes, ConfigError> {
+        distinct(self.files.iter().map(|sink| &*sink.path))?;
         let (mut lanes, mut names) = (RulerLanes::default(), Names::default());
         let single = self.alertmanager.iter().map(|sink| ("sinks.alertmanager".to_owned(), sink));
         for (field, sink) in fields("sinks.alertmanagers", &self.alertmanagers).chain(single) {
@@ -203,6 +206,18 @@ impl SinkConfig for RulerSinks {
 /// Each entry of a list with its place in the configuration.
 fn fields<'a, S>(list: &'a str, sinks: &'a [S]) -> impl Iterator<Item = (String, &'a S)> {
     sinks.iter().enumerate().map(move |(place, sink)| (format!("{list}[{place}]"), sink))
+}
+
+/// Two sinks that rotate one file would lose what the other wrote.
+fn distinct<'a>(files: impl Iterator<Item = &'a Path>) -> Result<(), ConfigError> {
+    let mut places = HashMap::new();
+    for (place, path) in files.enumerate() {
+        if let Some(other) = places.insert(path, place) {
+            let field = format!("sinks.files[{place}].path");
+            return Err(ConfigError::new(field, format!("sinks.files[{other}] writes it too")));
+        }
+    }
+    Ok(())
 }
 
 /// A ruler's webhook as an exporter has it.

@@ -227,6 +227,10 @@ async fn a_mistake_of_an_exporter_s_is_told_with_its_field() {
         ),
         ("webhooks: [{url: 'http://a', name: ''}]", "sinks.webhooks[0]: its name is empty"),
         ("files: [{path: /}]", "sinks.files[0].path: names no file"),
+        (
+            "files: [{path: /a/b}, {path: /a/./b, name: other}]",
+            "sinks.files[1].path: sinks.files[0] writes it too",
+        ),
     ] {
         assert_eq!(exporter(&sinks(flow)).unwrap_err(), expected, "{flow}");
     }
@@ -264,6 +268,10 @@ async fn a_mistake_of_a_ruler_s_is_told_with_its_field() {
         (
             "webhooks: [{type: alert}]",
             "sinks.webhooks[0]: exactly one of url and service has to be set",
+        ),
+        (
+            "files: [{path: /f, type: alert}, {path: /f, type: notification, name: other}]",
+            "sinks.files[1].path: sinks.files[0] writes it too",
         ),
         (
             "alertmanager: {namespace: n, name: s}, alertmanagers: [{namespace: n, name: s, port: 9093}]",
