@@ -173,7 +173,7 @@ fn an_object_counts_in_the_scope_that_its_labels_claim() {
         let scope = "kubesphere.io/rule-scope";
         add("system", label(scope, "cluster"), alert("everywhere", "reason exists"));
         add("shop", label("rule-scope", "cluster"), alert("misspelt", "reason exists"));
-        add("bank", label(scope, "cluster"), alert("refused", "resaon exists"));
+        add("bank", label(scope, "cluster"), alert("refused", "reason exists or resaon exists"));
     });
     assert_eq!(names(&rules, &event("shop", "x")), ["everywhere", "misspelt"]);
     assert_eq!(names(&rules, &event("bank", "x")), ["everywhere"]);
