@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use kube_events_core::{
     Batch, Event, Gap, Pipeline,
     gap::GapReason,
-    metrics::{ConfigMetrics, PipelineMetrics, RulerMetrics},
+    metrics::{ConfigMetrics, OperatorMetrics, PipelineMetrics, RulerMetrics},
     pipeline::LaneOptions,
     sink_fn,
     source::Observed,
@@ -39,6 +39,10 @@ async fn everything() -> String {
     ruler.sink("lane");
     ruler.lost("lane", 1);
     ruler.suppressed("lane", 1);
+    let operator = OperatorMetrics::register(&mut registry);
+    operator.reconciled("Rule", Duration::ZERO, true);
+    operator.wrote("Rule", 1);
+    operator.managed("Rule", 1);
     pipeline(PipelineMetrics::register(&mut registry)).await;
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();

@@ -24,8 +24,10 @@ mod port;
 mod rule;
 #[cfg(feature = "kubernetes")]
 mod ruler;
+mod secret;
 pub mod sinks;
 mod size;
+mod start;
 #[cfg(feature = "kubernetes")]
 mod status;
 #[cfg(feature = "kubernetes")]
@@ -49,11 +51,13 @@ pub use rule::{EventRule, RuleSpec, RuleType};
 pub use ruler::Ruler;
 #[cfg(feature = "kubernetes")]
 pub use ruler::RulerSpec;
+pub use secret::{SecretKeyReference, SecretSource};
 pub use size::ByteSize;
+pub use start::{CheckpointConfig, StartFrom};
 #[cfg(feature = "kubernetes")]
-pub use status::Status;
+pub use status::{RuleStatus, Status};
 #[cfg(feature = "kubernetes")]
-pub use workload::Workload;
+pub use workload::{DisruptionBudget, Monitoring, NetworkAccess, Workload};
 
 /// The API group of all three kinds.
 pub const GROUP: &str = "events.kubesphere.io";
@@ -66,6 +70,12 @@ pub const RULE_SCOPE_LABEL: &str = "kubesphere.io/rule-scope";
 
 /// The label of namespaces, and of Rules of scope `workspace`, that names their workspace.
 pub const WORKSPACE_LABEL: &str = "kubesphere.io/workspace";
+
+/// The most rules that one Rule object may hold.
+pub const MAX_RULES: usize = 500;
+
+/// The longest condition of a rule, bytes.
+pub const MAX_CONDITION: usize = 16 << 10;
 
 /// The definitions of all three kinds, as an API server takes them.
 #[cfg(feature = "crd")]

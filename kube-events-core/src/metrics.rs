@@ -85,6 +85,23 @@ pub struct ConfigMetrics {
     failures: Counter,
 }
 
+/// Figures about an operator: what it looks after, and what that costs.
+#[derive(Clone, Debug)]
+pub struct OperatorMetrics {
+    reconciles: Family<KindLabel, Counter>,
+    errors: Family<KindLabel, Counter>,
+    writes: Family<KindLabel, Counter>,
+    duration: Family<KindLabel, Histogram, fn() -> Histogram>,
+    managed: Family<KindLabel, Gauge>,
+    leading: Gauge,
+}
+
+/// The label of everything about objects of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabel {
+    kind: &'static str,
+}
+
 /// Seconds that a delivery may take: a millisecond to half a minute.
 fn delivery_seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 16))
@@ -341,5 +358,66 @@ impl ConfigMetrics {
     pub fn failed(&self) {
         self.successful.set(0);
         self.failures.inc();
+    }
+}
+
+// === impl OperatorMetrics ===
+
+impl OperatorMetrics {
+    /// Registers them under `kube_events_operator_`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self {
+            reconciles: Family::default(),
+            errors: Family::default(),
+            writes: Family::default(),
+            duration: Family::new_with_constructor(delivery_seconds),
+            managed: Family::default(),
+            leading: Gauge::default(),
+        };
+        let registry = registry.sub_registry_with_prefix("kube_events_operator");
+        registry.register("reconciles", "Objects that were looked at", this.reconciles.clone());
+        registry.register(
+            "reconcile_errors",
+            "Objects that could not be brought to where they have to be",
+            this.errors.clone(),
+        );
+        registry.register("writes", "Children and statuses that were written", this.writes.clone());
+        registry.register(
+            "reconcile_duration_seconds",
+            "Time that one look took",
+            this.duration.clone(),
+        );
+        registry.register("managed_objects", "Objects that are kept", this.managed.clone());
+        registry.register(
+            "leading",
+            "Whether this operator is the one that acts",
+            this.leading.clone(),
+        );
+        this
+    }
+
+    /// Counts one look at an object of a kind.
+    pub fn reconciled(&self, kind: &'static str, time: Duration, failed: bool) {
+        let label = KindLabel { kind };
+        self.reconciles.get_or_create(&label).inc();
+        self.duration.get_or_create(&label).observe(time.as_secs_f64());
+        // The series is there from the start.
+        self.errors.get_or_create(&label).inc_by(u64::from(failed));
+    }
+
+    /// Counts children and statuses of objects of a kind that were written.
+    pub fn wrote(&self, kind: &'static str, objects: usize) {
+        self.writes.get_or_create(&KindLabel { kind }).inc_by(objects as u64);
+    }
+
+    /// Tells how many objects of a kind there are.
+    pub fn managed(&self, kind: &'static str, objects: usize) {
+        let objects = i64::try_from(objects).unwrap_or(i64::MAX);
+        self.managed.get_or_create(&KindLabel { kind }).set(objects);
+    }
+
+    /// Tells whether this operator acts.
+    pub fn leading(&self, leading: bool) {
+        self.leading.set(i64::from(leading));
     }
 }

@@ -25,6 +25,9 @@ use crate::{Limits, RuleSet, scope::WORKSPACE_LABEL};
 /// Which Rule objects count.
 #[derive(Clone, Debug)]
 pub struct LiveOptions {
+    /// The only namespace to look at; all without it. No right on namespaces is needed then: none of
+    /// them has labels, and so a workspace.
+    pub namespace: Option<String>,
     /// The only namespace whose Rules may have the scope `cluster` or `workspace`.
     pub rules_namespace: String,
     /// Rules whose labels do not match count as if they were not there.
@@ -53,12 +56,19 @@ pub fn rules(
 }
 
 async fn follow(client: Client, options: LiveOptions, sender: watch::Sender<Option<RuleSet>>) {
-    let rules = Api::<Rule>::all(client.clone());
-    let namespaces = Api::<PartialObjectMeta<Namespace>>::all(client);
+    let mut namespaces = Mirror::default();
+    let (rules, labels) = if let Some(namespace) = &options.namespace {
+        namespaces.now.insert(namespace.clone(), BTreeMap::new());
+        namespaces.listed = true;
+        (Api::<Rule>::namespaced(client, namespace), stream::pending().left_stream())
+    } else {
+        let all = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
+        let labels = changes(watcher(all, Config::default()), "namespaces");
+        (Api::<Rule>::all(client), labels.right_stream())
+    };
     let rules = changes(watcher(rules, Config::default()), "Rules").map(Either::Left);
-    let namespaces = changes(watcher(namespaces, Config::default()), "namespaces");
-    let mut changes = std::pin::pin!(stream::select(rules, namespaces.map(Either::Right)));
-    let mut state = State { options, rules: Mirror::default(), namespaces: Mirror::default() };
+    let mut changes = std::pin::pin!(stream::select(rules, labels.map(Either::Right)));
+    let mut state = State { options, rules: Mirror::default(), namespaces };
     loop {
         let Some(change) = changes.next().await else { return };
         let mut changed = state.apply(change);

@@ -94,6 +94,13 @@ pub enum ProblemKind {
     Condition(Error),
     /// The rule counts, but probably not as it was meant.
     Lint(Lint),
+    /// The object has more rules than [`Limits::rules`]; those beyond do not count.
+    TooMany {
+        /// Rules in the object.
+        rules: usize,
+        /// Rules allowed.
+        limit: usize,
+    },
     /// The rule has no name; its alerts would have none either, so it does not count.
     NoName,
     /// The rule is enabled, but nothing follows from its type, so it does not count.
@@ -162,11 +169,30 @@ impl Builder {
     /// Adds the rules of one object. A rule that is wrong is left out and reported among the
     /// [`RuleSet::problems`]; the others count.
     pub fn add(&mut self, namespace: &str, object: &str, scope: &Scope, spec: &RuleSpec) {
-        for rule in &spec.rules {
+        for rule in self.within_limit(namespace, object, spec) {
             if let Some(rule) = self.compile(namespace, object, rule) {
                 self.inner.scope(scope).push(rule);
             }
         }
+    }
+
+    fn within_limit<'a>(
+        &mut self,
+        namespace: &str,
+        object: &str,
+        spec: &'a RuleSpec,
+    ) -> &'a [EventRule] {
+        let (rules, limit) = (spec.rules.len(), self.limits.rules);
+        if rules > limit {
+            self.inner.problems.push(Problem {
+                namespace: namespace.to_owned(),
+                object: object.to_owned(),
+                rule: None,
+                condition: None,
+                kind: ProblemKind::TooMany { rules, limit },
+            });
+        }
+        &spec.rules[..rules.min(limit)]
     }
 
     /// Adds the rules of one object in the scope that its labels claim; see [`Scope::of`]. Without
@@ -194,7 +220,7 @@ impl Builder {
             Ok(scope) => self.add(namespace, object, &scope, spec),
             Err(error) => {
                 report(ProblemKind::Scope(error));
-                for rule in &spec.rules {
+                for rule in self.within_limit(namespace, object, spec) {
                     self.compile(namespace, object, rule);
                 }
             }
@@ -303,10 +329,11 @@ impl Problem {
     /// True if a rule does not count because of it; false if it is only a hint.
     pub fn is_error(&self) -> bool {
         use ProblemKind::{
-            Condition, Lint, MisspeltLabel, NoName, NoType, ReservedLabel, Scope, UnknownField,
+            Condition, Lint, MisspeltLabel, NoName, NoType, ReservedLabel, Scope, TooMany,
+            UnknownField,
         };
         match self.kind {
-            Scope(_) | Condition(_) | NoName | NoType(_) => true,
+            Scope(_) | Condition(_) | TooMany { .. } | NoName | NoType(_) => true,
             Lint(_) | ReservedLabel(_) | UnknownField(_) | MisspeltLabel(_) => false,
         }
     }
@@ -339,6 +366,9 @@ impl fmt::Display for ProblemKind {
             Self::Scope(error) => error.fmt(f),
             Self::Condition(error) => error.fmt(f),
             Self::Lint(lint) => lint.kind().fmt(f),
+            Self::TooMany { rules, limit } => {
+                write!(f, "the object has {rules} rules; only the first {limit} count")
+            }
             Self::NoName => f.write_str("the rule has no name"),
             Self::NoType(found) if found.is_empty() => {
                 f.write_str("the rule has no type: set `notification` or `alert`")

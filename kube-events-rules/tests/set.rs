@@ -185,3 +185,21 @@ fn an_object_counts_in_the_scope_that_its_labels_claim() {
     assert!(matches!(refused, ("bank", true, text) if text.contains("cluster")), "{refused:?}");
     assert!(matches!(field, ("bank", false, text) if text.contains("no field")), "{field:?}");
 }
+
+#[test]
+fn an_object_with_too_many_rules_is_told_and_its_first_count() {
+    let rule = |name: usize| EventRule {
+        name: format!("r{name}"),
+        condition: "count > 1".into(),
+        enable: true,
+        r#type: Some(RuleType::Alert),
+        ..EventRule::default()
+    };
+    let spec = RuleSpec { rules: (0..501).map(rule).collect() };
+    let mut rules = RuleSet::builder();
+    rules.add("shop", "many", &Scope::Cluster, &spec);
+    let rules = rules.build();
+    assert_eq!(rules.rules().count(), 500);
+    let told: Vec<_> = rules.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["Rule shop/many: the object has 501 rules; only the first 500 count"]);
+}

@@ -13,9 +13,12 @@ use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
 use kube_events_core::{
     Alert, Event, Notification,
-    crd::sinks::{
-        ExporterSinks, FileSink, RulerFileSink, RulerSinkType, RulerSinks, RulerWebhookSink,
-        StdoutSink, WebhookSink,
+    crd::{
+        SecretSource,
+        sinks::{
+            BasicAuth, ExporterSinks, FileSink, RulerFileSink, RulerSinkType, RulerSinks,
+            RulerWebhookSink, StdoutSink, TlsSettings, WebhookSink,
+        },
     },
 };
 
@@ -220,6 +223,32 @@ fn distinct<'a>(files: impl Iterator<Item = &'a Path>) -> Result<(), ConfigError
     Ok(())
 }
 
+/// Secrets are for custom resources, where the operator makes files of them.
+#[cfg(any(feature = "alertmanager", feature = "webhook"))]
+fn refuse_secrets(
+    bearer_token: Option<&SecretSource>,
+    basic_auth: Option<&BasicAuth>,
+    tls: Option<&TlsSettings>,
+) -> Result<(), ConfigError> {
+    let password = basic_auth.and_then(|basic| basic.password.as_ref());
+    let of_tls = |get: fn(&TlsSettings) -> Option<&SecretSource>| tls.and_then(get);
+    let places = [
+        ("bearerToken", bearer_token),
+        ("basicAuth.password", password),
+        ("tls.ca", of_tls(|tls| tls.ca.as_ref())),
+        ("tls.cert", of_tls(|tls| tls.cert.as_ref())),
+        ("tls.key", of_tls(|tls| tls.key.as_ref())),
+    ];
+    match places.iter().find(|(_, source)| source.is_some()) {
+        None => Ok(()),
+        Some((field, _)) => Err(ConfigError::new(
+            *field,
+            "a Secret can be named only in a custom resource; mount it, and set its path by the \
+             key of the same name that ends with `File`",
+        )),
+    }
+}
+
 /// A ruler's webhook as an exporter has it.
 fn webhook_of(sink: &RulerWebhookSink) -> WebhookSink {
     WebhookSink {
@@ -228,6 +257,7 @@ fn webhook_of(sink: &RulerWebhookSink) -> WebhookSink {
         service: sink.service.clone(),
         headers: sink.headers.clone(),
         bearer_token_file: sink.bearer_token_file.clone(),
+        bearer_token: sink.bearer_token.clone(),
         basic_auth: sink.basic_auth.clone(),
         tls: sink.tls.clone(),
         timeout: sink.timeout,

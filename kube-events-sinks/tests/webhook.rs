@@ -282,7 +282,7 @@ async fn a_password_comes_from_a_file() {
     let (dir, receiver) = (tempfile::tempdir().unwrap(), Receiver::start().await.unwrap());
     let path = dir.path().join("password");
     fs::write(&path, "hunter22\n").unwrap();
-    let basic = BasicAuth { username: "me".into(), password_file: Some(path) };
+    let basic = BasicAuth { username: "me".into(), password_file: Some(path), password: None };
     let sink = webhook(&receiver.url(), http(|options| options.basic_auth = Some(basic)));
     sink.send(&batch::<Event>(1)).await.unwrap();
     assert_eq!(receiver.requests()[0].header("authorization"), Some("Basic bWU6aHVudGVyMjI="));

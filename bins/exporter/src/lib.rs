@@ -28,7 +28,7 @@ use tracing::info;
 
 use self::settings::{Settings, check_selectors};
 pub use self::{
-    config::{CheckpointConfig, ExporterConfig, StartFrom},
+    config::ExporterConfig,
     options::{EventVersion, Options},
 };
 

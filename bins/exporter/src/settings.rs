@@ -12,10 +12,10 @@ use kube::{
     Client,
     api::{ApiResource, DynamicObject, ListParams},
 };
-use kube_events_core::{Event, event::Api};
+use kube_events_core::{Event, crd::CheckpointConfig, event::Api};
 use kube_events_sinks::{Context, Lane, SinkConfig as _};
 
-use crate::{CheckpointConfig, ExporterConfig};
+use crate::ExporterConfig;
 
 /// For how long the API server is waited for when it is asked about selectors.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@ use kube_events_core::{
 use kube_events_daemon::{
     Health, KubeOptions, ListenAddress, LogOptions, Server, Threads, cluster_name, read_config,
 };
-use kube_events_exporter::{EventVersion, ExporterConfig, StartFrom};
+use kube_events_exporter::{EventVersion, ExporterConfig};
 use kube_events_ruler::{Engine, RulerConfig};
 use kube_events_rules::{RuleSet, Scope, default_rules, live};
 use kube_events_sinks::{Context as SinkContext, SinkConfig as _};
@@ -105,7 +105,7 @@ struct RunConfig {
 async fn run(options: RunOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut config = options.config().await?;
     if options.from_now {
-        config.exporter.start_from = StartFrom::Now;
+        config.exporter.start_from = kube_events_core::crd::StartFrom::Now;
     }
     let files = options.compiled()?;
     let client = options.kube.client(USER_AGENT).await?;
@@ -215,6 +215,7 @@ impl RunOptions {
             Err(error) => warn!(%error, "cannot list Rules yet; Events wait until it succeeds"),
         }
         let options = live::LiveOptions {
+            namespace: None,
             rules_namespace: self.rules_namespace.clone(),
             rule_selector: kube_events_ruler::selector(
                 "ruleSelector",

@@ -82,7 +82,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let rules_namespace =
         options.rules_namespace.unwrap_or_else(|| client.default_namespace().to_owned());
     info!(rules_namespace, "Rules in this namespace may reach beyond it");
-    let follow = follow(client, rules_namespace, settings, rules_sender, &engine, &metrics);
+    let looked_at = Namespaces { only: options.namespace, rules: rules_namespace };
+    let follow = follow(client, looked_at, settings, rules_sender, &engine, &metrics);
     let serve = server.serve(shutdown.clone().cancelled_owned());
     let watch = file.watch(shutdown.clone().cancelled_owned());
     let work = std::pin::pin!(async { futures::join!(serve, watch).0 });
@@ -140,10 +141,18 @@ fn context(client: &Client, metrics: &RulerMetrics) -> Context {
         .on_suppressed(move |lane, alerts| metrics.suppressed(lane, alerts))
 }
 
+/// Where Rules are looked for.
+struct Namespaces {
+    /// The only one, if not in all.
+    only: Option<String>,
+    /// The one whose Rules may reach beyond it.
+    rules: String,
+}
+
 /// Keeps the engine's rules and sinks as the settings say, each time they change.
 async fn follow(
     client: Client,
-    rules_namespace: String,
+    namespaces: Namespaces,
     mut settings: watch::Receiver<Arc<Settings>>,
     sender: watch::Sender<Option<RuleSet>>,
     engine: &Engine,
@@ -155,7 +164,8 @@ async fn follow(
             engine.replace_lanes(lanes).await;
         }
         let options = live::LiveOptions {
-            rules_namespace: rules_namespace.clone(),
+            namespace: namespaces.only.clone(),
+            rules_namespace: namespaces.rules.clone(),
             rule_selector: current.rule_selector.clone(),
             rule_namespace_selector: current.rule_namespace_selector.clone(),
             limits: Limits::default(),

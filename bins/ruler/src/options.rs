@@ -16,6 +16,10 @@ pub struct Options {
     /// namespace of the service account, or of the kubeconfig's context].
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE")]
     pub rules_namespace: Option<String>,
+    /// Look at the Rules of this namespace only, with rights in it alone. Without the labels of
+    /// namespaces, Rules of the scope `workspace` see nothing.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help of the group")]
     pub kube: KubeOptions,

@@ -11,7 +11,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Workload, sinks::ExporterSinks};
+use super::{CheckpointConfig, StartFrom, Workload, sinks::ExporterSinks};
 
 /// An exporter: its pod, and where it delivers the cluster's Events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,12 +29,23 @@ use super::{Workload, sinks::ExporterSinks};
         namespaced,
         derive = "PartialEq",
         status = "crate::crd::Status",
-        printcolumn(name = "Image", type_ = "string", json_path = ".spec.image", priority = 1),
         printcolumn(
-            name = "Ready",
+            name = "Available",
             type_ = "string",
-            json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+            json_path = r#".status.conditions[?(@.type=="Available")].status"#
         ),
+        printcolumn(
+            name = "Degraded",
+            type_ = "string",
+            json_path = r#".status.conditions[?(@.type=="Degraded")].reason"#
+        ),
+        printcolumn(
+            name = "Message",
+            type_ = "string",
+            json_path = r#".status.conditions[?(@.type=="Degraded")].message"#,
+            priority = 1
+        ),
+        printcolumn(name = "Image", type_ = "string", json_path = ".status.image", priority = 1),
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )
 )]
@@ -43,6 +54,36 @@ pub struct ExporterSpec {
     /// The settings of the pod.
     #[serde(flatten)]
     pub workload: Workload,
+    /// The name of the cluster, which each Event is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// The API whose form Events are delivered in. Default: `corev1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(extend("enum" = ["corev1", "eventsv1"])))]
+    pub event_version: Option<String>,
+    /// Where a sink begins that has no checkpoint. Default: `held`.
+    #[serde(default, skip_serializing_if = "StartFrom::is_default")]
+    pub start_from: StartFrom,
+    /// Where the sinks' positions are kept over a restart. Default: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointConfig>,
+    /// The namespaces whose Events are exported. Default: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(
+        feature = "crd",
+        schemars(
+            length(max = 100),
+            inner(length(min = 1, max = 63)),
+            extend("x-kubernetes-list-type" = "set")
+        )
+    )]
+    pub namespaces: Vec<String>,
+    /// Only Events with these labels, as `kubectl --selector` takes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_selector: Option<String>,
+    /// Only Events with these fields, as `kubectl --field-selector` takes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field_selector: Option<String>,
     /// Where Events are delivered; without it, nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sinks: Option<ExporterSinks>,

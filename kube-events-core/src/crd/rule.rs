@@ -32,7 +32,7 @@ use super::null_is_empty;
         category = "kube-events",
         namespaced,
         derive = "PartialEq",
-        status = "crate::crd::Status",
+        status = "crate::crd::RuleStatus",
         printcolumn(
             name = "Scope",
             type_ = "string",
@@ -45,9 +45,20 @@ use super::null_is_empty;
             priority = 1
         ),
         printcolumn(
-            name = "Valid",
+            name = "Accepted",
             type_ = "string",
-            json_path = r#".status.conditions[?(@.type=="Valid")].status"#
+            json_path = r#".status.conditions[?(@.type=="Accepted")].status"#
+        ),
+        printcolumn(
+            name = "Programmed",
+            type_ = "string",
+            json_path = r#".status.conditions[?(@.type=="Programmed")].status"#
+        ),
+        printcolumn(
+            name = "Message",
+            type_ = "string",
+            json_path = r#".status.conditions[?(@.type=="Accepted")].message"#,
+            priority = 1
         ),
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )
@@ -56,6 +67,7 @@ use super::null_is_empty;
 pub struct RuleSpec {
     /// The rules, each on its own: none sees another.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 500)))]
     pub rules: Vec<EventRule>,
 }
 
@@ -69,6 +81,7 @@ pub struct EventRule {
     pub name: String,
     /// The condition, for example `type="Warning" and reason="FailedMount" and count>3`.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 16384)))]
     pub condition: String,
     /// Labels of what follows, for example `severity: warning`.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]

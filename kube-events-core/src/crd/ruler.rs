@@ -30,13 +30,25 @@ use super::{Workload, sinks::RulerSinks};
         namespaced,
         derive = "PartialEq",
         status = "crate::crd::Status",
-        printcolumn(name = "Replicas", type_ = "integer", json_path = ".spec.replicas"),
-        printcolumn(name = "Image", type_ = "string", json_path = ".spec.image", priority = 1),
+        printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas"),
+        printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas"),
         printcolumn(
-            name = "Ready",
+            name = "Available",
             type_ = "string",
-            json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+            json_path = r#".status.conditions[?(@.type=="Available")].status"#
         ),
+        printcolumn(
+            name = "Degraded",
+            type_ = "string",
+            json_path = r#".status.conditions[?(@.type=="Degraded")].reason"#
+        ),
+        printcolumn(
+            name = "Message",
+            type_ = "string",
+            json_path = r#".status.conditions[?(@.type=="Degraded")].message"#,
+            priority = 1
+        ),
+        printcolumn(name = "Image", type_ = "string", json_path = ".status.image", priority = 1),
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )
 )]
@@ -44,11 +56,14 @@ use super::{Workload, sinks::RulerSinks};
 pub struct RulerSpec {
     /// How many pods there are. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(range(min = 0)))]
+    #[cfg_attr(feature = "crd", schemars(range(min = 0, max = 100)))]
     pub replicas: Option<i32>,
     /// The settings of the pods.
     #[serde(flatten)]
     pub workload: Workload,
+    /// The name of the cluster, for Events that come without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// The namespaces whose Rules count. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule_namespace_selector: Option<LabelSelector>,

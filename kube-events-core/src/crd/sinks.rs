@@ -22,8 +22,9 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 //!
-//! Unknown keys are errors. Secrets are named by the path of the file that holds them, so that they
-//! appear neither here nor in logs, and may change while a program runs.
+//! Unknown keys are errors. Secrets are named by the path of the file that holds them, or in a custom
+//! resource by Secret and key, so that they appear neither here nor in logs, and may change while a
+//! program runs.
 
 use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
 
@@ -31,7 +32,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration}
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, ServicePort, duration, null_is_empty};
+use super::{ByteSize, SecretSource, ServicePort, duration, null_is_empty};
 
 /// Where an exporter delivers Events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,12 +41,14 @@ use super::{ByteSize, ServicePort, duration, null_is_empty};
 pub struct ExporterSinks {
     /// HTTP endpoints that get newline-delimited Events by POST.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 32)))]
     pub webhooks: Vec<WebhookSink>,
     /// Standard output, if present; `{}` is enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdout: Option<StdoutSink>,
     /// Files with one JSON object a line.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 32)))]
     pub files: Vec<FileSink>,
 }
 
@@ -56,18 +59,21 @@ pub struct ExporterSinks {
 pub struct RulerSinks {
     /// Alertmanagers that get the alerts.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 32)))]
     pub alertmanagers: Vec<RulerAlertmanagerSink>,
     /// One more Alertmanager: the older form of `alertmanagers`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alertmanager: Option<RulerAlertmanagerSink>,
     /// HTTP endpoints that get notifications or alerts by POST.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 32)))]
     pub webhooks: Vec<RulerWebhookSink>,
     /// Standard output, if present.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdout: Option<RulerStdoutSink>,
     /// Files with one JSON object a line.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 32)))]
     pub files: Vec<RulerFileSink>,
 }
 
@@ -85,6 +91,10 @@ pub enum RulerSinkType {
 /// An HTTP endpoint that gets Events. Either `url` or `service` says where it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
+#[cfg_attr(
+    feature = "crd",
+    schemars(extend("x-kubernetes-validations" = [{"rule": "(has(self.url) && self.url != '') != has(self.service)", "message": "exactly one of url and service has to be set"}, {"rule": "!(has(self.bearerToken) && has(self.bearerTokenFile))", "message": "bearerToken cannot be set beside bearerTokenFile"}, {"rule": "!(has(self.basicAuth) && (has(self.bearerToken) || has(self.bearerTokenFile)))", "message": "basicAuth cannot be set beside bearerToken or bearerTokenFile"}]))
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct WebhookSink {
     /// The name of the sink's lane in checkpoints, logs and metrics. Without it the lane is named
@@ -93,6 +103,7 @@ pub struct WebhookSink {
     pub name: Option<String>,
     /// The address: `scheme://host:port/path`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 2048)))]
     pub url: Option<String>,
     /// The Service, when the endpoint runs in the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,6 +114,9 @@ pub struct WebhookSink {
     /// The file that holds the bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bearer_token_file: Option<PathBuf>,
+    /// The Secret that holds the bearer token; custom resources only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bearer_token: Option<SecretSource>,
     /// The user and password of HTTP basic authentication.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basic_auth: Option<BasicAuth>,
@@ -124,6 +138,10 @@ pub struct WebhookSink {
 /// An HTTP endpoint that gets notifications or alerts. Either `url` or `service` says where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
+#[cfg_attr(
+    feature = "crd",
+    schemars(extend("x-kubernetes-validations" = [{"rule": "(has(self.url) && self.url != '') != has(self.service)", "message": "exactly one of url and service has to be set"}, {"rule": "!(has(self.bearerToken) && has(self.bearerTokenFile))", "message": "bearerToken cannot be set beside bearerTokenFile"}, {"rule": "!(has(self.basicAuth) && (has(self.bearerToken) || has(self.bearerTokenFile)))", "message": "basicAuth cannot be set beside bearerToken or bearerTokenFile"}]))
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RulerWebhookSink {
     /// What the endpoint gets.
@@ -139,6 +157,7 @@ pub struct RulerWebhookSink {
     /// The address: `scheme://host:port/path`. Configuration files of older rulers hold it under
     /// the key `namespace`, which is read too.
     #[serde(default, alias = "namespace", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 2048)))]
     pub url: Option<String>,
     /// The Service, when the endpoint runs in the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,6 +172,9 @@ pub struct RulerWebhookSink {
     /// The file that holds the bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer_token_file: Option<PathBuf>,
+    /// The Secret that holds the bearer token; custom resources only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer_token: Option<SecretSource>,
     /// The user and password of HTTP basic authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic_auth: Option<BasicAuth>,
@@ -174,6 +196,10 @@ pub struct RulerWebhookSink {
 /// An Alertmanager: the replicas behind a Service (`namespace` and `name`), or `urls`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
+#[cfg_attr(
+    feature = "crd",
+    schemars(extend("x-kubernetes-validations" = [{"rule": "(has(self.urls) && size(self.urls) > 0) != (has(self.namespace) && has(self.name))", "message": "exactly one of urls, and namespace with name, has to be set"}, {"rule": "has(self.namespace) == has(self.name)", "message": "namespace and name belong together"}, {"rule": "!(has(self.bearerToken) && has(self.bearerTokenFile))", "message": "bearerToken cannot be set beside bearerTokenFile"}, {"rule": "!(has(self.basicAuth) && (has(self.bearerToken) || has(self.bearerTokenFile)))", "message": "basicAuth cannot be set beside bearerToken or bearerTokenFile"}]))
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RulerAlertmanagerSink {
     /// The name of the sink's lane in logs and metrics. (`name` is the Service's.) Without it the
@@ -204,6 +230,7 @@ pub struct RulerAlertmanagerSink {
     pub path: Option<String>,
     /// The base addresses of all replicas, in place of a Service.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 32), inner(length(min = 1, max = 2048))))]
     pub urls: Vec<String>,
     /// Headers that every request carries.
     #[serde(
@@ -215,6 +242,9 @@ pub struct RulerAlertmanagerSink {
     /// The file that holds the bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer_token_file: Option<PathBuf>,
+    /// The Secret that holds the bearer token; custom resources only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer_token: Option<SecretSource>,
     /// The user and password of HTTP basic authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic_auth: Option<BasicAuth>,
@@ -270,6 +300,7 @@ pub struct FileSink {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The file that is written; rotated ones get a time in their names.
+    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 4096)))]
     pub path: PathBuf,
     /// The size at which a file is rotated, like `100Mi`. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -302,6 +333,7 @@ pub struct RulerFileSink {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The file that is written; rotated ones get a time in their names.
+    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 4096)))]
     pub path: PathBuf,
     /// The size at which a file is rotated, like `100Mi`. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -354,6 +386,10 @@ pub enum Scheme {
 /// The user and password of HTTP basic authentication.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
+#[cfg_attr(
+    feature = "crd",
+    schemars(extend("x-kubernetes-validations" = [{"rule": "!(has(self.password) && has(self.passwordFile))", "message": "password cannot be set beside passwordFile"}]))
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BasicAuth {
     /// The user's name.
@@ -361,22 +397,38 @@ pub struct BasicAuth {
     /// The file that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
+    /// The Secret that holds the password; custom resources only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretSource>,
 }
 
 /// How https is spoken: whom to trust, and who we are. All files are PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
+#[cfg_attr(
+    feature = "crd",
+    schemars(extend("x-kubernetes-validations" = [{"rule": "!(has(self.ca) && has(self.caFile)) && !(has(self.cert) && has(self.certFile)) && !(has(self.key) && has(self.keyFile))", "message": "a Secret cannot be set beside a file for the same thing"}, {"rule": "(has(self.cert) || has(self.certFile)) == (has(self.key) || has(self.keyFile))", "message": "our own certificate and its key belong together"}, {"rule": "!has(self.serverName) || has(self.ca) || has(self.caFile)", "message": "serverName needs ca or caFile"}, {"rule": "!has(self.serverName) || !has(self.insecureSkipVerify) || !self.insecureSkipVerify", "message": "serverName has no effect beside insecureSkipVerify"}]))
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TlsSettings {
     /// The certificates of the authorities that are trusted, in place of the usual ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// The Secret that holds these certificates; custom resources only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<SecretSource>,
     /// Our own certificate and its chain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cert_file: Option<PathBuf>,
+    /// The Secret that holds our own certificate; custom resources only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<SecretSource>,
     /// The private key of our own certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
+    /// The Secret that holds the private key; custom resources only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<SecretSource>,
     /// The name that the server's certificate must have. Default: the host of the address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,

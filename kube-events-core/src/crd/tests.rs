@@ -268,7 +268,7 @@ fn a_status_is_written_by_nobody_but_its_writer() {
         "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Ruler", "metadata": {},
         "spec": {"image": "i"},
         "status": {"observedGeneration": 3, "conditions": [{
-            "type": "Ready", "status": "True", "reason": "Running", "message": "",
+            "type": "Available", "status": "True", "reason": "Running", "message": "",
             "lastTransitionTime": "2020-01-01T00:00:00Z",
         }]},
     }))
@@ -280,7 +280,7 @@ fn a_status_is_written_by_nobody_but_its_writer() {
         "spec": {}, "status": {},
     }))
     .unwrap();
-    assert_eq!(empty.status, Some(Status::default()));
+    assert_eq!(empty.status, Some(RuleStatus::default()));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use kube_events_core::{
     },
 };
 
-use super::Context;
+use super::{Context, refuse_secrets};
 use crate::{
     ConfigError, Lane,
     alertmanager::{Alertmanager, AlertmanagerOptions, MaxAge, Urls},
@@ -29,6 +29,7 @@ pub(super) fn lane(
     if sink.timeout.is_some_and(|timeout| timeout.is_zero()) {
         return Err(ConfigError::new("timeout", "leaves no time for an answer"));
     }
+    refuse_secrets(sink.bearer_token.as_ref(), sink.basic_auth.as_ref(), sink.tls.as_ref())?;
     let options = AlertmanagerOptions::from(sink);
     let (target, alertmanager) = match (&sink.namespace, &sink.name, sink.urls.as_slice()) {
         (None, None, [_, ..]) => at_urls(sink, &options)?,

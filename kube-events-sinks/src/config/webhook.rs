@@ -2,7 +2,7 @@
 
 use kube_events_core::crd::sinks::{ServiceReference, WebhookSink};
 
-use super::Context;
+use super::{Context, refuse_secrets};
 use crate::{
     ConfigError, Lane,
     encode::Encode,
@@ -20,6 +20,7 @@ pub(super) fn lane<T: Encode>(
     if sink.timeout.is_some_and(|timeout| timeout.is_zero()) {
         return Err(ConfigError::new("timeout", "leaves no time for an answer"));
     }
+    refuse_secrets(sink.bearer_token.as_ref(), sink.basic_auth.as_ref(), sink.tls.as_ref())?;
     let options = WebhookOptions::from(sink);
     // An empty URL is none, as before.
     match (sink.url.as_deref().filter(|url| !url.trim().is_empty()), &sink.service) {
