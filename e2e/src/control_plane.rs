@@ -7,7 +7,10 @@ use crate::{
     wait::until,
 };
 use anyhow::{Context as _, Result};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::{
+    api::{authentication::v1::TokenRequest, core::v1::ServiceAccount},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{
     Api, Client, Config,
     api::PostParams,
@@ -134,6 +137,27 @@ impl ControlPlane {
     /// The certificate authority that [`url`](Self::url) is checked against, a PEM file.
     pub fn ca(&self) -> PathBuf {
         self.dir.path().join("ca.crt")
+    }
+
+    /// A kubeconfig for a token in place of the administrator's, written as `name` beside it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn kubeconfig_for(&self, name: &str, token: &str) -> Result<PathBuf> {
+        let path = self.dir.path().join(name);
+        fs::write(&path, kubeconfig(self.dir.path(), self.ports, token).to_string())?;
+        Ok(path)
+    }
+
+    /// A token of a service account, valid for an hour.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub async fn token_of(&self, namespace: &str, account: &str) -> Result<String> {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client().await?, namespace);
+        let (params, request) = (PostParams::default(), TokenRequest::default());
+        let answer = accounts.create_token_request(account, &params, &request).await?;
+        answer.status.and_then(|status| status.token).context("no token")
     }
 
     /// The API server's process, while it runs.
@@ -274,18 +298,22 @@ fn write_identities(dir: &Path) -> Result<()> {
 
 /// JSON, which is YAML too.
 fn write_kubeconfig(dir: &Path, ports: Ports) -> Result<()> {
-    let kubeconfig = json!({
+    fs::write(dir.join("kubeconfig"), kubeconfig(dir, ports, TOKEN).to_string())
+        .context("kubeconfig")
+}
+
+fn kubeconfig(dir: &Path, ports: Ports, token: &str) -> Value {
+    json!({
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "e2e", "cluster": {
             "server": url(ports),
             "certificate-authority": dir.join("ca.crt"),
         }}],
-        "users": [{"name": "admin", "user": {"token": TOKEN}}],
-        "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "admin"}}],
+        "users": [{"name": "user", "user": {"token": token}}],
+        "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "user"}}],
         "current-context": "e2e",
-    });
-    fs::write(dir.join("kubeconfig"), kubeconfig.to_string()).context("kubeconfig")
+    })
 }
 
 async fn start_etcd(assets: &Path, dir: &Path, ports: Ports) -> Result<Process> {

@@ -8,6 +8,7 @@
 //! | 1 | it is done, and found something wrong |
 //! | 2 | it could not be done: the arguments are wrong, or something cannot be read or written |
 
+mod bundle;
 mod completions;
 mod crds;
 mod demo;
@@ -18,6 +19,7 @@ use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+pub use bundle::BundleOptions;
 pub use completions::CompletionsOptions;
 pub use demo::DemoOptions;
 pub use rules::{CheckOptions, DefaultsOptions, EvalOptions, EventApi, Format, RulesCommand};
@@ -47,6 +49,9 @@ pub enum Command {
     /// Print the definitions of the custom resources.
     #[command(after_help = CRDS_EXAMPLE)]
     Crds,
+    /// Print everything that installs the operator.
+    #[command(after_help = bundle::EXAMPLES)]
+    Bundle(BundleOptions),
     /// Print a script that completes commands in a shell.
     Completions(CompletionsOptions),
 }
@@ -55,7 +60,8 @@ const EXAMPLES: &str = "\
 Examples:
   kube-events demo                                 see what it does, without a cluster
   kube-events run                                  see what happens in the current cluster
-  kube-events crds | kubectl apply -f -            make a cluster know Exporters, Rulers and Rules
+  kube-events bundle | kubectl apply --server-side -f -
+                                                   install the operator
   kube-events rules defaults | kubectl apply -f -  begin with the usual rules
   kube-events rules check rules/                   find mistakes before the cluster does";
 
@@ -76,6 +82,7 @@ impl Cli {
             Command::Run(options) => return run::start(*options),
             Command::Rules(command) => command.run(),
             Command::Crds => crds::run(),
+            Command::Bundle(options) => bundle::run(options),
             Command::Completions(options) => completions::run(&options),
         };
         ended.unwrap_or_else(|error| failed(&error))

@@ -1,0 +1,208 @@
+//! From desired objects to the API server: server-side apply of what differs.
+
+use kube::{
+    Api, Client,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
+    core::Status,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    children::{Child, Ownership},
+    difference::{covers, hash},
+    names, takeover,
+};
+
+/// What became of one child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is as it has to be.
+    Unchanged,
+    Created,
+    /// It differed, and is now as it has to be.
+    Changed,
+    Deleted,
+}
+
+/// Why a child is not as it has to be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApplyError {
+    /// Somebody else's object has the name.
+    #[error("{kind} {place} belongs to {owner}, and is left alone")]
+    NotOurs { kind: String, place: String, owner: String },
+    /// What the API server says.
+    #[error("{kind} {place}: {source}")]
+    Api { kind: String, place: String, source: kube::Error },
+}
+
+/// The object whose children are applied.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) kind: &'static str,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
+}
+
+/// The uids of the roles that the operator binds, as owners of the bindings.
+pub(crate) trait Roles {
+    fn uid(&self, role: &str) -> Option<String>;
+}
+
+/// Brings one child to where it has to be, and writes only if it is not there.
+///
+/// # Errors
+///
+/// If it belongs to somebody else, or the API server refuses.
+pub(crate) async fn apply(
+    client: &Client,
+    owner: &Owner,
+    child: &Child,
+    roles: &impl Roles,
+) -> Result<Outcome, ApplyError> {
+    let api = match &child.namespace {
+        Some(namespace) => {
+            Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &child.resource)
+        }
+        None => Api::all_with(client.clone(), &child.resource),
+    };
+    let failed = |source| child.failed(source);
+    let live = match api.get_opt(&child.name).await {
+        Ok(live) => live,
+        // A kind that the cluster does not know.
+        Err(kube::Error::Api(status)) if status.code == 404 => None,
+        Err(error) => return Err(failed(error)),
+    };
+    if let Some(live) = &live
+        && !child.belongs_to(owner, live)
+    {
+        // What must not be there is not there for us.
+        let Some(_) = &child.object else { return Ok(Outcome::Unchanged) };
+        return Err(child.not_ours(live));
+    }
+    let Some(object) = &child.object else {
+        return match live {
+            None => Ok(Outcome::Unchanged),
+            Some(live) => delete(&api, &live).await.map_err(failed),
+        };
+    };
+    let desired = child.complete(object.clone(), owner, roles);
+    let params = PatchParams::apply(names::OPERATOR).force();
+    let Some(live) = live else {
+        let applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
+        return match applied {
+            Ok(_) => Ok(Outcome::Created),
+            Err(kube::Error::Api(status)) if child.is_unknown(&status) => Ok(Outcome::Unchanged),
+            Err(error) => Err(failed(error)),
+        };
+    };
+    takeover::claim(&api, &live).await.map_err(failed)?;
+    let held = serde_json::to_value(&live).unwrap_or_default();
+    if covers(&held, &desired) {
+        return Ok(Outcome::Unchanged);
+    }
+    if roles_differ(&held, &desired) {
+        // A binding cannot be turned to another role.
+        delete(&api, &live).await.map_err(failed)?;
+    }
+    api.patch(&child.name, &params, &Patch::Apply(&desired)).await.map_err(failed)?;
+    Ok(Outcome::Changed)
+}
+
+pub(crate) async fn delete(
+    api: &Api<DynamicObject>,
+    live: &DynamicObject,
+) -> Result<Outcome, kube::Error> {
+    let name = live.metadata.name.as_deref().unwrap_or_default();
+    let preconditions = Preconditions { uid: live.metadata.uid.clone(), resource_version: None };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+    match api.delete(name, &params).await {
+        Ok(_) => Ok(Outcome::Deleted),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Outcome::Unchanged),
+        Err(error) => Err(error),
+    }
+}
+
+fn roles_differ(live: &Value, desired: &Value) -> bool {
+    desired.get("roleRef").is_some_and(|role| !covers(&live["roleRef"], role))
+}
+
+// === impl Child ===
+
+impl Child {
+    /// Whether the live object is this owner's, and so may be changed or deleted.
+    fn belongs_to(&self, owner: &Owner, live: &DynamicObject) -> bool {
+        match self.ownership {
+            Ownership::Object => {
+                let owners = live.metadata.owner_references.iter().flatten();
+                owners.filter(|it| it.controller == Some(true)).any(|it| it.uid == owner.uid)
+            }
+            Ownership::Role(_) => {
+                let label = |key: &str| live.metadata.labels.as_ref()?.get(key);
+                label(names::OWNER_KIND).is_some_and(|kind| kind == owner.kind)
+                    && label(names::OWNER_NAMESPACE).is_some_and(|it| *it == owner.namespace)
+                    && label(names::OWNER_NAME).is_some_and(|it| *it == owner.name)
+            }
+        }
+    }
+
+    /// Adds what the place says of the object, whom it belongs to, and the hash.
+    fn complete(&self, mut object: Value, owner: &Owner, roles: &impl Roles) -> Value {
+        object["apiVersion"] = json!(self.resource.api_version);
+        object["kind"] = json!(self.resource.kind);
+        object["metadata"]["name"] = json!(self.name);
+        if let Some(namespace) = &self.namespace {
+            object["metadata"]["namespace"] = json!(namespace);
+        }
+        let reference = match self.ownership {
+            Ownership::Object => Some(json!({
+                "apiVersion": format!("{}/{}", kube_events_core::crd::GROUP, kube_events_core::crd::VERSION),
+                "kind": owner.kind,
+                "name": owner.name,
+                "uid": owner.uid,
+                "controller": true,
+                "blockOwnerDeletion": true,
+            })),
+            Ownership::Role(role) => roles.uid(role).map(|uid| {
+                json!({
+                    "apiVersion": "rbac.authorization.k8s.io/v1",
+                    "kind": "ClusterRole",
+                    "name": role,
+                    "uid": uid,
+                })
+            }),
+        };
+        if let Some(reference) = reference {
+            object["metadata"]["ownerReferences"] = json!([reference]);
+        }
+        let hash = hash(&object);
+        object["metadata"]["annotations"][names::APPLIED] = json!(hash);
+        object
+    }
+
+    fn place(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{namespace}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// Whether the API server has never heard of the kind.
+    fn is_unknown(&self, status: &Status) -> bool {
+        status.code == 404 && self.resource.group == "monitoring.coreos.com"
+    }
+
+    fn failed(&self, source: kube::Error) -> ApplyError {
+        ApplyError::Api { kind: self.resource.kind.clone(), place: self.place(), source }
+    }
+
+    fn not_ours(&self, live: &DynamicObject) -> ApplyError {
+        let owners = live.metadata.owner_references.iter().flatten();
+        let owner = owners.map(|owner| format!("{} {}", owner.kind, owner.name)).next();
+        ApplyError::NotOurs {
+            kind: self.resource.kind.clone(),
+            place: self.place(),
+            owner: owner.unwrap_or_else(|| "somebody else".to_owned()),
+        }
+    }
+}

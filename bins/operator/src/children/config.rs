@@ -1,0 +1,158 @@
+//! The configuration file of a program, out of the spec of its object.
+
+use std::collections::BTreeSet;
+
+use kube_events_exporter::ExporterConfig;
+use kube_events_ruler::RulerConfig;
+use kube_events_sinks::{Context, SinkConfig as _};
+use serde_json::{Map, Value};
+
+use super::Invalid;
+use crate::names::Program;
+
+/// A configuration file, and the Secrets that it needs.
+#[derive(Debug)]
+pub(super) struct Config {
+    /// The file's text.
+    pub(super) yaml: String,
+    /// The names of the Secrets whose values it names by path.
+    pub(super) secrets: BTreeSet<String>,
+}
+
+/// The keys of a spec that the program's configuration has too, under the same names.
+const EXPORTER_KEYS: [&str; 7] =
+    ["cluster", "startFrom", "checkpoint", "namespaces", "labelSelector", "fieldSelector", "sinks"];
+const RULER_KEYS: [&str; 4] = ["cluster", "ruleSelector", "ruleNamespaceSelector", "sinks"];
+
+/// An exporter's configuration. In `only`, if it is set, are the Events that it may see.
+pub(super) fn exporter(
+    spec: &Value,
+    program: &Program,
+    only: Option<&str>,
+    context: &Context,
+) -> Result<Config, Invalid> {
+    let mut config = pick(spec, &EXPORTER_KEYS);
+    if let Some(namespace) = only {
+        config["namespaces"] = serde_json::json!([namespace]);
+    }
+    let secrets = mount_secrets(&mut config, program);
+    let read: ExporterConfig = read(&config)?;
+    check(read.sinks.unwrap_or_default().build(context))?;
+    Ok(Config { yaml: yaml(&config)?, secrets })
+}
+
+/// A ruler's configuration.
+pub(super) fn ruler(spec: &Value, program: &Program, context: &Context) -> Result<Config, Invalid> {
+    let mut config = pick(spec, &RULER_KEYS);
+    let secrets = mount_secrets(&mut config, program);
+    let read: RulerConfig = read(&config)?;
+    for (key, selector) in [
+        ("ruleSelector", &read.rule_selector),
+        ("ruleNamespaceSelector", &read.rule_namespace_selector),
+    ] {
+        kube_events_ruler::selector(key, selector.as_ref())
+            .map_err(|error| Invalid(format!("{error:#}")))?;
+    }
+    check(read.sinks.unwrap_or_default().build(context))?;
+    Ok(Config { yaml: yaml(&config)?, secrets })
+}
+
+fn pick(spec: &Value, keys: &[&str]) -> Value {
+    let picked = keys.iter().filter_map(|&key| {
+        let value = spec.get(key).filter(|value| !value.is_null())?;
+        Some((key.to_owned(), value.clone()))
+    });
+    Value::Object(picked.collect::<Map<_, _>>())
+}
+
+/// Reads it as the program will, but for files that only the pod has.
+fn read<T: serde::de::DeserializeOwned>(config: &Value) -> Result<T, Invalid> {
+    let mut config = config.clone();
+    each_object(&mut config, &mut |fields| drop(fields.remove("tls")));
+    serde_json::from_value(config).map_err(|error| Invalid(error.to_string()))
+}
+
+fn check<L>(built: Result<L, kube_events_sinks::ConfigError>) -> Result<(), Invalid> {
+    built.map(drop).map_err(|error| Invalid(error.to_string()))
+}
+
+fn yaml(config: &Value) -> Result<String, Invalid> {
+    serde_saphyr::to_string(config).map_err(|error| Invalid(error.to_string()))
+}
+
+/// Puts `keyFile: path` in the place of each `key: {secretKeyRef: …}`; gives the Secrets' names.
+fn mount_secrets(config: &mut Value, program: &Program) -> BTreeSet<String> {
+    let mut secrets = BTreeSet::new();
+    each_object(config, &mut |fields| {
+        let references: Vec<_> = fields
+            .iter()
+            .filter_map(|(field, value)| {
+                let reference = value.get("secretKeyRef")?;
+                let name = reference["name"].as_str()?.to_owned();
+                let key = reference["key"].as_str()?.to_owned();
+                Some((field.clone(), name, key))
+            })
+            .collect();
+        for (field, name, key) in references {
+            let path = format!("{}/{key}", secret_folder(program, &name));
+            fields.remove(&field);
+            fields.insert(format!("{field}File"), path.into());
+            secrets.insert(name);
+        }
+    });
+    secrets
+}
+
+/// Where a Secret is mounted.
+pub(super) fn secret_folder(program: &Program, secret: &str) -> String {
+    format!("{}/secrets/{secret}", program.folder)
+}
+
+fn each_object(value: &mut Value, visit: &mut dyn FnMut(&mut Map<String, Value>)) {
+    match value {
+        Value::Object(fields) => {
+            visit(fields);
+            fields.values_mut().for_each(|field| each_object(field, visit));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, visit)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::names::EXPORTER;
+
+    #[test]
+    fn a_secret_becomes_a_path() {
+        let spec = json!({"image": "i", "sinks": {"webhooks": [{
+            "url": "https://a.example/",
+            "bearerToken": {"secretKeyRef": {"name": "archive", "key": "token"}},
+            "tls": {"ca": {"secretKeyRef": {"name": "authority", "key": "ca.crt"}}},
+        }]}});
+        let config = exporter(&spec, &EXPORTER, None, &Context::default()).unwrap();
+        assert_eq!(config.secrets, ["archive", "authority"].map(str::to_owned).into());
+        let read: Value = serde_saphyr::from_str(&config.yaml).unwrap();
+        let webhook = &read["sinks"]["webhooks"][0];
+        assert_eq!(webhook["bearerTokenFile"], "/etc/events-exporter/secrets/archive/token");
+        assert_eq!(webhook["tls"]["caFile"], "/etc/events-exporter/secrets/authority/ca.crt");
+        assert!(webhook.get("bearerToken").is_none() && read.get("image").is_none());
+    }
+
+    #[test]
+    fn what_the_program_would_refuse_is_refused_here() {
+        let spec = json!({"sinks": {"webhooks": [{"url": "archive"}]}});
+        let error = exporter(&spec, &EXPORTER, None, &Context::default()).unwrap_err();
+        assert_eq!(error.to_string(), "sinks.webhooks[0].url: relative URL without a base");
+    }
+
+    #[test]
+    fn one_namespace_takes_the_place_of_all_that_were_asked_for() {
+        let spec = json!({"namespaces": ["a", "b"], "sinks": {}});
+        let config = exporter(&spec, &EXPORTER, Some("own"), &Context::default()).unwrap();
+        assert!(config.yaml.contains("own") && !config.yaml.contains("- b"), "{}", config.yaml);
+    }
+}

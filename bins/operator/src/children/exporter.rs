@@ -1,0 +1,52 @@
+//! What an Exporter asks for.
+
+use kube_events_core::crd::ExporterSpec;
+use kube_events_sinks::Context;
+use serde_json::{Value, json};
+
+use super::{
+    Desired, Invalid, Parent,
+    access::{self, Reach},
+    config, monitoring,
+    pod::{self, Shape},
+};
+
+pub(super) fn desired(
+    parent: &Parent<'_>,
+    spec: &ExporterSpec,
+    context: &Context,
+) -> Result<Desired, Invalid> {
+    let settings = parent.settings;
+    let written = serde_json::to_value(spec).map_err(|error| Invalid(error.to_string()))?;
+    let only = settings.namespaced.then_some(settings.namespace.as_str());
+    let config = config::exporter(&written, &parent.program, only, context)?;
+    let image = parent.image(&settings.exporter_image);
+    let shape = Shape {
+        image: image.name.clone(),
+        replicas: 1,
+        strategy: strategy(spec.checkpoint.is_some()),
+        arguments: spec.event_version.iter().map(|api| format!("--event.version={api}")).collect(),
+    };
+    let mut children = pod::children(parent, &config, &shape)?;
+    children.push(pod::network_policy(parent, Vec::new())?);
+    children.extend(monitoring::children(parent));
+    let reach = match (only, spec.namespaces.as_slice()) {
+        (Some(namespace), _) => Reach::Namespaces(vec![namespace.to_owned()]),
+        (None, []) => Reach::Cluster,
+        (None, namespaces) => Reach::Namespaces(namespaces.to_vec()),
+    };
+    children.extend(access::bindings(parent, &reach));
+    children.extend(access::services(parent, &written["sinks"]));
+    Ok(Desired { children, image, unrestricted: pod::unrestricted(parent) })
+}
+
+/// Two exporters at a time deliver twice, but one whose sink is in trouble is not ready and must not
+/// hold up its successor. With a file of positions there can be only one at a time.
+fn strategy(has_checkpoint: bool) -> Value {
+    if has_checkpoint {
+        // What was there before stays in the object unless it is taken out by name.
+        json!({"type": "Recreate", "rollingUpdate": null})
+    } else {
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}})
+    }
+}

@@ -1,0 +1,88 @@
+//! What the Prometheus operator is told: what to scrape, and what to alert on.
+
+use kube::core::GroupVersionKind;
+use serde_json::{Value, json};
+
+use super::{Child, Parent, merge};
+use crate::names;
+
+const GROUP: &str = "monitoring.coreos.com";
+
+/// A `PodMonitor` and a `PrometheusRule`, where a cluster knows them.
+pub(super) fn children(parent: &Parent<'_>) -> Vec<Child> {
+    let monitoring = parent.workload.monitoring.clone().unwrap_or_default();
+    let place = |kind: &str, spec: Value| {
+        let object = monitoring.enabled.then(|| {
+            let mut labels = json!(monitoring.labels);
+            merge(&mut labels, parent.labels());
+            json!({"metadata": {"labels": labels}, "spec": spec})
+        });
+        parent.foreign(&GroupVersionKind::gvk(GROUP, "v1", kind), object)
+    };
+    vec![place("PodMonitor", pod_monitor(parent)), place("PrometheusRule", alerts(parent))]
+}
+
+fn pod_monitor(parent: &Parent<'_>) -> Value {
+    json!({
+        "selector": {"matchLabels": parent.selector()},
+        "podMetricsEndpoints": [{"port": names::PORT_NAME, "path": "/metrics"}],
+    })
+}
+
+/// What docs/metrics.md says should be alerted on.
+fn alerts(parent: &Parent<'_>) -> Value {
+    let of = format!("namespace=\"{}\",pod=~\"{}-.*\"", parent.namespace, parent.name);
+    let alert = |name: &str, expression: String, minutes: u32, summary: &str| {
+        json!({
+            "alert": name,
+            "expr": expression,
+            "for": format!("{minutes}m"),
+            "labels": {"severity": "warning"},
+            "annotations": {"summary": summary},
+        })
+    };
+    let mut rules = vec![alert(
+        "KubeEventsConfigNotInForce",
+        format!("kube_events_config_last_reload_successful{{{of}}} == 0"),
+        5,
+        "a changed configuration is wrong and not in force",
+    )];
+    if parent.program == names::EXPORTER {
+        rules.extend([
+            alert(
+                "KubeEventsLaneLagging",
+                format!("kube_events_lane_lag_events{{{of}}} > 5000"),
+                10,
+                "a sink does not keep up; the log names the reason",
+            ),
+            alert(
+                "KubeEventsGap",
+                format!("increase(kube_events_gaps_total{{{of}}}[1h]) > 0"),
+                0,
+                "Events may be missing; the log says between which resourceVersions",
+            ),
+            alert(
+                "KubeEventsRejected",
+                format!("rate(kube_events_rejected_total{{{of}}}[5m]) > 0"),
+                5,
+                "a receiver refuses Events for good",
+            ),
+        ]);
+    } else {
+        rules.extend([
+            alert(
+                "KubeEventsRuleProblems",
+                format!("kube_events_ruler_rule_problems{{{of}}} > 0"),
+                15,
+                "a rule does not count; its status says why",
+            ),
+            alert(
+                "KubeEventsRulerLost",
+                format!("rate(kube_events_ruler_lost_total{{{of}}}[5m]) > 0"),
+                5,
+                "an optional sink loses items",
+            ),
+        ]);
+    }
+    json!({"groups": [{"name": format!("kube-events-{}", parent.name), "rules": rules}]})
+}

@@ -1,0 +1,244 @@
+//! The pods of an exporter or a ruler: `Deployment`, `ConfigMap`, `ServiceAccount`, and what keeps
+//! them.
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    Child, Invalid, Parent,
+    config::{Config, secret_folder},
+    merge,
+};
+use crate::names;
+
+/// The user that the images run as.
+const USER: i64 = 65532;
+
+/// The name of the volume with the configuration, as the Go project's operator gave it.
+const CONFIG: &str = "config";
+
+/// How the pods of a program differ from those of the other.
+pub(super) struct Shape {
+    pub(super) image: String,
+    pub(super) replicas: i32,
+    pub(super) strategy: Value,
+    /// Arguments beside the configuration file.
+    pub(super) arguments: Vec<String>,
+}
+
+/// The objects without which there are no pods.
+pub(super) fn children(
+    parent: &Parent<'_>,
+    config: &Config,
+    shape: &Shape,
+) -> Result<Vec<Child>, Invalid> {
+    let files = json!({ parent.program.config: config.yaml });
+    Ok(vec![
+        parent.child::<ServiceAccount>(Some(json!({}))),
+        parent.child::<ConfigMap>(Some(json!({ "data": files }))),
+        parent.child::<Deployment>(Some(deployment(parent, config, shape)?)),
+        parent.child::<PodDisruptionBudget>(disruption_budget(parent, shape.replicas)?),
+    ])
+}
+
+fn deployment(parent: &Parent<'_>, config: &Config, shape: &Shape) -> Result<Value, Invalid> {
+    Ok(json!({
+        "spec": {
+            "replicas": shape.replicas,
+            "strategy": shape.strategy,
+            "selector": {"matchLabels": parent.selector()},
+            "template": {
+                "metadata": metadata(parent),
+                "spec": pod(parent, config, shape)?,
+            },
+        },
+    }))
+}
+
+fn metadata(parent: &Parent<'_>) -> Value {
+    let workload = parent.workload;
+    let mut labels = json!(workload.pod_labels);
+    merge(&mut labels, parent.labels());
+    merge(&mut labels, parent.selector());
+    let mut metadata = json!({ "labels": labels });
+    if !workload.pod_annotations.is_empty() {
+        metadata["annotations"] = json!(workload.pod_annotations);
+    }
+    metadata
+}
+
+fn pod(parent: &Parent<'_>, config: &Config, shape: &Shape) -> Result<Value, Invalid> {
+    let workload = parent.workload;
+    let mut volumes = vec![json!({"name": CONFIG, "configMap": {"name": parent.name}})];
+    let secrets = config.secrets.iter().enumerate();
+    volumes.extend(secrets.map(
+        |(place, secret)| json!({"name": secret_volume(place), "secret": {"secretName": secret}}),
+    ));
+    volumes.extend(list(&workload.volumes)?);
+    let mut pod = json!({
+        "serviceAccountName": parent.name,
+        "securityContext": given_or(workload.security_context.as_ref(), || json!({
+            "runAsNonRoot": true,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }))?,
+        "containers": [container(parent, config, shape)?],
+        "volumes": volumes,
+    });
+    let mut set = |key: &str, value: Value| {
+        if !is_empty(&value) {
+            pod[key] = value;
+        }
+    };
+    set("affinity", value(&workload.affinity)?);
+    set("nodeSelector", value(&workload.node_selector)?);
+    set("tolerations", value(&workload.tolerations)?);
+    set("topologySpreadConstraints", spread(parent)?);
+    set("priorityClassName", value(&workload.priority_class_name)?);
+    set("imagePullSecrets", value(&workload.image_pull_secrets)?);
+    set("terminationGracePeriodSeconds", value(&workload.termination_grace_period_seconds)?);
+    Ok(pod)
+}
+
+fn container(parent: &Parent<'_>, config: &Config, shape: &Shape) -> Result<Value, Invalid> {
+    let (workload, program) = (parent.workload, parent.program);
+    let folder = format!("{}/config", program.folder);
+    let mut arguments = vec![format!("--config.file={folder}/{}", program.config)];
+    arguments.extend(shape.arguments.iter().cloned());
+    let mut mounts = vec![json!({"name": CONFIG, "mountPath": folder, "readOnly": true})];
+    let secrets = config.secrets.iter().enumerate();
+    mounts.extend(secrets.map(|(place, secret)| {
+        let folder = secret_folder(&program, secret);
+        json!({"name": secret_volume(place), "mountPath": folder, "readOnly": true})
+    }));
+    mounts.extend(list(&workload.volume_mounts)?);
+    let mut container = json!({
+        "name": program.container,
+        "image": shape.image,
+        "args": arguments,
+        "ports": [{"name": names::PORT_NAME, "containerPort": names::PORT, "protocol": "TCP"}],
+        "livenessProbe": given_or(workload.liveness_probe.as_ref(), || probe("/healthz"))?,
+        "readinessProbe": given_or(workload.readiness_probe.as_ref(), || probe("/readyz"))?,
+        "resources": resources(parent)?,
+        "securityContext": given_or(workload.container_security_context.as_ref(), || json!({
+            "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": true,
+        }))?,
+        "volumeMounts": mounts,
+    });
+    if let Some(policy) = &workload.image_pull_policy {
+        container["imagePullPolicy"] = json!(policy);
+    }
+    if !workload.env.is_empty() {
+        container["env"] = value(&workload.env)?;
+    }
+    Ok(container)
+}
+
+fn probe(path: &str) -> Value {
+    json!({"httpGet": {"path": path, "port": names::PORT_NAME}})
+}
+
+/// `resources: {}`, which the Go project's samples have, asks for nothing, and so for the usual.
+fn resources(parent: &Parent<'_>) -> Result<Value, Invalid> {
+    let given = value(&parent.workload.resources)?;
+    let usual = || json!({"requests": {"cpu": "20m", "memory": "32Mi"}});
+    Ok(if is_empty(&given) { usual() } else { given })
+}
+
+fn spread(parent: &Parent<'_>) -> Result<Value, Invalid> {
+    let mut constraints = list(&parent.workload.topology_spread_constraints)?;
+    for constraint in &mut constraints {
+        if constraint.get("labelSelector").is_none() {
+            constraint["labelSelector"] = json!({"matchLabels": parent.selector()});
+        }
+    }
+    Ok(Value::Array(constraints))
+}
+
+fn secret_volume(place: usize) -> String {
+    format!("secret-{place}")
+}
+
+fn disruption_budget(parent: &Parent<'_>, replicas: i32) -> Result<Option<Value>, Invalid> {
+    let mut spec = match &parent.workload.pod_disruption_budget {
+        Some(budget) => value(budget)?,
+        None if replicas > 1 => json!({"maxUnavailable": 1}),
+        None => return Ok(None),
+    };
+    spec["selector"] = json!({"matchLabels": parent.selector()});
+    Ok(Some(json!({ "spec": spec })))
+}
+
+/// A policy that lets `peers` in, and whom the user lets in.
+pub(super) fn network_policy(parent: &Parent<'_>, peers: Vec<Value>) -> Result<Child, Invalid> {
+    let policy = match &parent.workload.network_policy {
+        None => None,
+        Some(access) => {
+            let from: Vec<_> = peers.into_iter().chain(list(&access.from)?).collect();
+            let ports = json!([{"port": names::PORT_NAME, "protocol": "TCP"}]);
+            // Without `from` a rule would let everybody in.
+            let ingress =
+                if from.is_empty() { json!([]) } else { json!([{"from": from, "ports": ports}]) };
+            Some(json!({"spec": {
+                "podSelector": {"matchLabels": parent.selector()},
+                "policyTypes": ["Ingress"],
+                "ingress": ingress,
+            }}))
+        }
+    };
+    Ok(parent.child::<NetworkPolicy>(policy))
+}
+
+/// Why the pods do not pass the *restricted* Pod Security Standard, if they do not:
+/// <https://kubernetes.io/docs/concepts/security/pod-security-standards/>. The defaults do.
+pub(super) fn unrestricted(parent: &Parent<'_>) -> Option<String> {
+    let workload = parent.workload;
+    let host_paths: Vec<_> = workload
+        .volumes
+        .iter()
+        .filter(|volume| volume.host_path.is_some())
+        .map(|volume| volume.name.as_str())
+        .collect();
+    if !host_paths.is_empty() {
+        let names = host_paths.join(", ");
+        return Some(format!("hostPath volumes are not allowed there: {names}"));
+    }
+    let own = [
+        ("securityContext", workload.security_context.is_some()),
+        ("containerSecurityContext", workload.container_security_context.is_some()),
+    ];
+    let own = own.iter().find(|(_, given)| *given).map(|(field, _)| field);
+    own.map(|field| format!("{field} takes the place of the operator's; its author answers for it"))
+}
+
+fn value(of: &impl Serialize) -> Result<Value, Invalid> {
+    serde_json::to_value(of).map_err(|error| Invalid(error.to_string()))
+}
+
+fn list(of: &[impl Serialize]) -> Result<Vec<Value>, Invalid> {
+    of.iter().map(value).collect()
+}
+
+fn given_or<T: Serialize>(
+    given: Option<&T>,
+    usual: impl FnOnce() -> Value,
+) -> Result<Value, Invalid> {
+    given.map_or_else(|| Ok(usual()), value)
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.values().all(is_empty),
+        _ => false,
+    }
+}

@@ -1,0 +1,66 @@
+//! What a Ruler asks for.
+
+use k8s_openapi::api::core::v1::Service;
+use kube_events_core::crd::RulerSpec;
+use kube_events_sinks::Context;
+use serde_json::json;
+
+use super::{
+    Desired, Invalid, Parent,
+    access::{self, Reach},
+    config, monitoring,
+    pod::{self, Shape},
+};
+use crate::names;
+
+pub(super) fn desired(
+    parent: &Parent<'_>,
+    spec: &RulerSpec,
+    context: &Context,
+) -> Result<Desired, Invalid> {
+    let settings = parent.settings;
+    let written = serde_json::to_value(spec).map_err(|error| Invalid(error.to_string()))?;
+    let config = config::ruler(&written, &parent.program, context)?;
+    let image = parent.image(&settings.ruler_image);
+    let mut arguments = vec![format!("--rules-namespace={}", settings.namespace)];
+    if settings.namespaced {
+        arguments.push(format!("--namespace={}", settings.namespace));
+    }
+    let shape = Shape {
+        image: image.name.clone(),
+        replicas: spec.replicas.unwrap_or(1),
+        strategy: json!({
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+        }),
+        arguments,
+    };
+    let mut children = pod::children(parent, &config, &shape)?;
+    children.push(parent.child::<Service>(Some(json!({"spec": {
+        // Headless, as it always was: a Service cannot change from one to the other.
+        "clusterIP": "None",
+        "selector": parent.selector(),
+        "ports": [{
+            "name": names::PORT_NAME,
+            "port": names::PORT,
+            "targetPort": names::PORT,
+            "protocol": "TCP",
+        }],
+    }}))));
+    let exporters = json!({
+        "namespaceSelector": {},
+        "podSelector": {"matchExpressions": [
+            {"key": names::EXPORTER.container, "operator": "Exists"},
+        ]},
+    });
+    children.push(pod::network_policy(parent, vec![exporters])?);
+    children.extend(monitoring::children(parent));
+    let reach = if settings.namespaced {
+        Reach::Namespaces(vec![settings.namespace.clone()])
+    } else {
+        Reach::Cluster
+    };
+    children.extend(access::bindings(parent, &reach));
+    children.extend(access::services(parent, &written["sinks"]));
+    Ok(Desired { children, image, unrestricted: pod::unrestricted(parent) })
+}

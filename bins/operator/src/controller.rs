@@ -1,0 +1,429 @@
+//! Exporters and Rulers: what they ask for is made, kept, and told in their status.
+
+use std::{collections::HashMap, fmt, hash::Hash, sync::Arc, time::Duration};
+
+use futures::StreamExt as _;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+    rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding},
+};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{Patch, PatchParams},
+    core::{PartialObjectMeta, Status as ApiStatus},
+    runtime::{
+        controller::{Action, Config as ControllerConfig, Controller},
+        events::{Event as KubeEvent, EventType, Recorder},
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
+};
+use kube_events_core::{
+    crd::{Exporter, Ruler, Status},
+    metrics::OperatorMetrics,
+};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::{
+    Settings,
+    apply::{self, ApplyError, Outcome, Owner, Roles},
+    children::{Managed, Ownership},
+    names,
+    status::{self, Pods, Trouble},
+    takeover,
+};
+
+/// How many objects of a kind are looked at at a time.
+const CONCURRENCY: u16 = 4;
+
+/// How often an object is looked at though nothing is known to have changed.
+const RESYNC: Duration = Duration::from_secs(600);
+
+/// When an object whose children could not be written is looked at again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What all reconciliations share.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) settings: Settings,
+    pub(crate) sinks: kube_events_sinks::Context,
+    pub(crate) exporters: Store<Exporter>,
+    pub(crate) rulers: Store<Ruler>,
+    pub(crate) roles: RoleUids,
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: OperatorMetrics,
+}
+
+/// The uids of the roles that are bound.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RoleUids(HashMap<&'static str, String>);
+
+/// Why an object could not be looked at to the end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReconcileError {
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    #[error("its status cannot be written: {0}")]
+    Status(kube::Error),
+    #[error("the finalizer of the Go project's operator cannot be taken off: {0}")]
+    Finalizer(kube::Error),
+}
+
+/// Keeps the objects of one kind until `shutdown`.
+pub(crate) async fn run<M>(
+    controller: Controller<M>,
+    context: Arc<Context>,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) where
+    M: Managed + Clone + fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+    M: Resource<Scope = kube::core::NamespaceResourceScope>,
+{
+    let config = ControllerConfig::default().concurrency(CONCURRENCY);
+    let ours = || {
+        let selector = format!("{}={}", names::MANAGED_BY, names::OPERATOR);
+        watcher::Config::default().labels(&selector)
+    };
+    let mut controller = controller
+        .with_config(config)
+        .owns(context.within::<PartialObjectMeta<Deployment>>(), ours())
+        .owns(context.within::<PartialObjectMeta<ConfigMap>>(), ours())
+        .owns(context.within::<PartialObjectMeta<ServiceAccount>>(), ours())
+        .owns(context.within::<PartialObjectMeta<Service>>(), ours())
+        .owns(context.within::<PartialObjectMeta<PodDisruptionBudget>>(), ours())
+        .owns(context.within::<PartialObjectMeta<NetworkPolicy>>(), ours())
+        .watches(context.within::<PartialObjectMeta<RoleBinding>>(), ours(), bound::<M, _>);
+    if !context.settings.namespaced {
+        let bindings = Api::<PartialObjectMeta<ClusterRoleBinding>>::all(context.client.clone());
+        controller = controller.watches(bindings, ours(), bound::<M, _>);
+    }
+    let metrics = context.metrics.clone();
+    let store = controller.store();
+    let results = controller.graceful_shutdown_on(shutdown).run(reconcile, error_policy, context);
+    results
+        .for_each(|result| {
+            metrics.managed(M::PROGRAM.kind, store.len());
+            if let Err(error) = result {
+                debug!(%error, kind = M::PROGRAM.kind, "not looked at");
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+/// The object that a binding is for.
+fn bound<M: Managed, K: Resource>(binding: PartialObjectMeta<K>) -> Option<ObjectRef<M>> {
+    let labels = binding.metadata.labels?;
+    let label = |key: &str| labels.get(key).map(String::as_str);
+    (label(names::OWNER_KIND)? == M::PROGRAM.kind).then_some(())?;
+    Some(ObjectRef::new(label(names::OWNER_NAME)?).within(label(names::OWNER_NAMESPACE)?))
+}
+
+async fn reconcile<M>(object: Arc<M>, context: Arc<Context>) -> Result<Action, ReconcileError>
+where
+    M: Managed + Clone + fmt::Debug + DeserializeOwned,
+    M: Resource<Scope = kube::core::NamespaceResourceScope>,
+{
+    let begun = Instant::now();
+    let result = context.reconcile(&*object).await;
+    context.metrics.reconciled(M::PROGRAM.kind, begun.elapsed(), result.is_err());
+    result
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the controller asks for")]
+fn error_policy<M: Managed>(object: Arc<M>, error: &ReconcileError, _: Arc<Context>) -> Action {
+    warn!(
+        %error,
+        kind = M::PROGRAM.kind,
+        namespace = object.meta().namespace,
+        name = object.meta().name,
+        "it is tried again"
+    );
+    Action::requeue(RETRY)
+}
+
+// === impl Context ===
+
+impl Context {
+    /// All namespaces, or the only one that the operator may look at.
+    pub(crate) fn within<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    {
+        within(&self.client, &self.settings)
+    }
+
+    async fn reconcile<M>(&self, object: &M) -> Result<Action, ReconcileError>
+    where
+        M: Managed + Clone + fmt::Debug + DeserializeOwned,
+        M: Resource<Scope = kube::core::NamespaceResourceScope>,
+    {
+        let namespace = object.meta().namespace.clone().unwrap_or_default();
+        let api = Api::<M>::namespaced(self.client.clone(), &namespace);
+        takeover::strip_finalizer(&api, object, M::FORMER_FINALIZER)
+            .await
+            .map_err(ReconcileError::Finalizer)?;
+        if object.meta().deletion_timestamp.is_some() {
+            return Ok(Action::await_change());
+        }
+        let owner = Owner {
+            kind: M::PROGRAM.kind,
+            namespace: namespace.clone(),
+            name: object.name_any(),
+            uid: object.uid().unwrap_or_default(),
+        };
+        let desired = match self.namesake(object, &owner) {
+            Some(trouble) => Err(trouble),
+            None => object.desired(&self.settings, &self.sinks).map_err(|error| Trouble {
+                reason: "InvalidConfig",
+                message: format!("{error}; what was there before stays"),
+            }),
+        };
+        let mut failed = None;
+        let trouble = match &desired {
+            Err(trouble) => Some(trouble.clone()),
+            Ok(desired) => {
+                let mut done = Vec::new();
+                let mut errors = Vec::new();
+                for child in &desired.children {
+                    match apply::apply(&self.client, &owner, child, &self.roles).await {
+                        Ok(Outcome::Unchanged) => {}
+                        Ok(outcome) => done.push(format!("{outcome:?} {}", child.describe())),
+                        Err(error) => errors.push(error),
+                    }
+                }
+                self.metrics.wrote(owner.kind, done.len());
+                self.sweep(&owner, desired, &mut done).await?;
+                self.tell(object, &done).await;
+                let trouble = trouble_of(&errors);
+                failed = errors.into_iter().find(|error| matches!(error, ApplyError::Api { .. }));
+                trouble
+            }
+        };
+        let deployments = Api::<Deployment>::namespaced(self.client.clone(), &namespace);
+        let deployment = deployments.get_opt(&owner.name).await.map_err(ReconcileError::Status)?;
+        let deployment = deployment.filter(|deployment| {
+            deployment.owner_references().iter().any(|reference| reference.uid == owner.uid)
+        });
+        let pods = Pods {
+            deployment: deployment.as_ref(),
+            image: desired.as_ref().ok().map(|desired| &desired.image),
+            unrestricted: desired.as_ref().ok().and_then(|desired| desired.unrestricted.as_deref()),
+        };
+        let generation = object.meta().generation;
+        let next = status::status(object.status(), generation, &pods, trouble.as_ref());
+        self.publish(&api, object, &next).await?;
+        match (failed, trouble) {
+            (Some(error), _) => Err(error.into()),
+            // Whoever has the name may let go of it, and tells nobody.
+            (None, Some(_)) => Ok(Action::requeue(RETRY * 6)),
+            (None, None) => Ok(Action::requeue(RESYNC)),
+        }
+    }
+
+    /// An Exporter and a Ruler of one name would ask for the same children: the older one has them.
+    fn namesake<M: Managed>(&self, object: &M, owner: &Owner) -> Option<Trouble> {
+        let other = |meta: &kube::core::ObjectMeta, kind: &'static str| {
+            let age = |meta: &kube::core::ObjectMeta| meta.creation_timestamp.clone();
+            let older = (age(meta), kind) < (age(object.meta()), owner.kind);
+            older.then(|| Trouble {
+                reason: "NameConflict",
+                message: format!(
+                    "the {kind} {} is older and has the Deployment of this name; rename one of them",
+                    owner.name
+                ),
+            })
+        };
+        if owner.kind == Exporter::PROGRAM.kind {
+            let key = ObjectRef::<Ruler>::new(&owner.name).within(&owner.namespace);
+            other(self.rulers.get(&key)?.meta(), Ruler::PROGRAM.kind)
+        } else {
+            let key = ObjectRef::<Exporter>::new(&owner.name).within(&owner.namespace);
+            other(self.exporters.get(&key)?.meta(), Exporter::PROGRAM.kind)
+        }
+    }
+
+    /// Deletes bindings that the object no longer asks for.
+    async fn sweep(
+        &self,
+        owner: &Owner,
+        desired: &crate::children::Desired,
+        done: &mut Vec<String>,
+    ) -> Result<(), ReconcileError> {
+        let wanted = |kind: &str, namespace: Option<&str>, name: &str| {
+            desired.children.iter().any(|child| {
+                child.resource.kind == kind
+                    && child.namespace.as_deref() == namespace
+                    && child.name == name
+            })
+        };
+        let selector = format!(
+            "{}={},{}={},{}={}",
+            names::OWNER_KIND,
+            owner.kind,
+            names::OWNER_NAMESPACE,
+            owner.namespace,
+            names::OWNER_NAME,
+            owner.name
+        );
+        let found = crate::sweep::bindings(&self.client, &self.settings, &selector).await;
+        let found = found.map_err(|source| ApplyError::Api {
+            kind: "RoleBinding".to_owned(),
+            place: "*".to_owned(),
+            source,
+        })?;
+        for (api, binding) in found {
+            let kind = binding.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
+            if !wanted(&kind, binding.metadata.namespace.as_deref(), &binding.name_any()) {
+                let deleted = apply::delete(&api, &binding).await;
+                deleted.map_err(|source| ApplyError::Api {
+                    kind: kind.clone(),
+                    place: binding.name_any(),
+                    source,
+                })?;
+                done.push(format!("Deleted {kind} {}", binding.name_any()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of what was done, as an Event of the object and in the log.
+    async fn tell<M: Managed>(&self, object: &M, done: &[String]) {
+        if done.is_empty() {
+            return;
+        }
+        let note = done.join(", ");
+        let meta = object.meta();
+        info!(kind = M::PROGRAM.kind, namespace = meta.namespace, name = meta.name, "{note}");
+        self.event(object, EventType::Normal, "Applied", note).await;
+    }
+
+    async fn event<M: Managed>(&self, object: &M, kind: EventType, reason: &str, note: String) {
+        let event = KubeEvent {
+            type_: kind,
+            reason: reason.to_owned(),
+            note: Some(note.chars().take(1000).collect()),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+            debug!(%error, "an Event could not be written");
+        }
+    }
+
+    async fn publish<M>(
+        &self,
+        api: &Api<M>,
+        object: &M,
+        next: &Status,
+    ) -> Result<(), ReconcileError>
+    where
+        M: Managed + Clone + fmt::Debug + DeserializeOwned,
+    {
+        if object.status() == Some(next) {
+            return Ok(());
+        }
+        let degraded = |status: Option<&Status>| {
+            let conditions = status?.conditions.iter();
+            let mut degraded =
+                conditions.filter(|it| it.type_ == "Degraded" && it.status == "True");
+            degraded.next().map(|condition| (condition.reason.clone(), condition.message.clone()))
+        };
+        if let Some((reason, message)) = degraded(Some(next))
+            && degraded(object.status()) != Some((reason.clone(), message.clone()))
+        {
+            warn!(kind = M::PROGRAM.kind, name = object.meta().name, reason, "{message}");
+            self.event(object, EventType::Warning, &reason, message).await;
+        }
+        let patch = json!({ "status": next });
+        let params = PatchParams::default();
+        match api.patch_status(&object.name_any(), &params, &Patch::Merge(&patch)).await {
+            Ok(_) => {
+                self.metrics.wrote(M::PROGRAM.kind, 1);
+                Ok(())
+            }
+            // It was deleted meanwhile.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(ReconcileError::Status(error)),
+        }
+    }
+}
+
+/// All namespaces, or the only one that the operator may look at.
+pub(crate) fn within<K>(client: &Client, settings: &Settings) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+{
+    if settings.namespaced {
+        Api::namespaced(client.clone(), &settings.namespace)
+    } else {
+        Api::all(client.clone())
+    }
+}
+
+fn trouble_of(errors: &[ApplyError]) -> Option<Trouble> {
+    let first = errors.first()?;
+    let reason = match first {
+        ApplyError::NotOurs { .. } => "NameConflict",
+        ApplyError::Api { source: kube::Error::Api(status), .. } if is_forbidden(status) => {
+            "MissingRights"
+        }
+        ApplyError::Api { source: kube::Error::Api(status), .. } if status.code == 422 => "Refused",
+        ApplyError::Api { .. } => "ApiServer",
+    };
+    let message = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    Some(Trouble { reason, message })
+}
+
+fn is_forbidden(status: &ApiStatus) -> bool {
+    status.code == 403
+}
+
+// === impl RoleUids ===
+
+impl RoleUids {
+    /// Asks for them. One that is not there is missing: bindings to it have no owner then.
+    pub(crate) async fn read(client: &Client, settings: &Settings) -> Self {
+        let mut uids = HashMap::new();
+        if settings.namespaced {
+            return Self(uids);
+        }
+        let roles = Api::<ClusterRole>::all(client.clone());
+        for role in names::BOUND_ROLES {
+            match roles.get_metadata_opt(role).await {
+                Ok(Some(found)) => drop(uids.insert(role, found.uid().unwrap_or_default())),
+                Ok(None) => warn!(role, "this role is missing; the bundle has it"),
+                Err(error) => warn!(role, %error, "this role cannot be read"),
+            }
+        }
+        Self(uids)
+    }
+}
+
+impl Roles for RoleUids {
+    fn uid(&self, role: &str) -> Option<String> {
+        self.0.get(role).cloned()
+    }
+}
+
+// === impl Child ===
+
+impl crate::children::Child {
+    fn describe(&self) -> String {
+        let elsewhere = matches!(self.ownership, Ownership::Role(_));
+        let namespace = self.namespace.as_deref().filter(|_| elsewhere);
+        let slash = if namespace.is_some() { "/" } else { "" };
+        format!("{} {}{slash}{}", self.resource.kind, namespace.unwrap_or_default(), self.name)
+    }
+}
+
+/// A key of a store's object, for those who compare lists.
+pub(crate) fn key<K: Resource>(object: &K) -> impl Hash + Eq + use<K> {
+    let meta = object.meta();
+    (meta.namespace.clone(), meta.name.clone())
+}

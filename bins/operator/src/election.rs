@@ -1,0 +1,184 @@
+//! Only one operator acts: leader election by a Lease, as Kubernetes' own controllers do it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
+
+/// How long a leader that says nothing more is waited for.
+const DURATION: Duration = Duration::from_secs(15);
+
+/// How often a leader says that it is there.
+const RENEW: Duration = Duration::from_secs(5);
+
+/// When a leader that cannot say so gives up: before another takes over.
+const GIVE_UP: Duration = Duration::from_secs(10);
+
+/// How often the others look.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// A candidate for a Lease.
+pub(crate) struct Candidate {
+    leases: Api<Lease>,
+    name: &'static str,
+    identity: String,
+}
+
+/// What was last seen of somebody else's Lease, and since when: clocks of others are not asked.
+struct Seen {
+    version: Option<String>,
+    since: Instant,
+}
+
+/// A conflict means that another one was faster.
+fn won(written: Result<Lease, kube::Error>) -> Result<Option<Lease>, kube::Error> {
+    match written {
+        Ok(lease) => Ok(Some(lease)),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+// === impl Candidate ===
+
+impl Candidate {
+    pub(crate) fn new(client: &Client, namespace: &str, name: &'static str) -> Self {
+        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "operator".to_owned());
+        let started = Timestamp::now().as_nanosecond();
+        let identity = format!("{host}_{}_{started}", std::process::id());
+        Self { leases: Api::namespaced(client.clone(), namespace), name, identity }
+    }
+
+    /// Waits until this one leads.
+    pub(crate) async fn lead(&self) -> Lease {
+        let mut seen: Option<Seen> = None;
+        info!(lease = self.name, "waiting to lead");
+        loop {
+            match self.attempt(&mut seen).await {
+                Ok(Some(lease)) => {
+                    info!(lease = self.name, identity = self.identity, "leading");
+                    return lease;
+                }
+                Ok(None) => {}
+                Err(error) => warn!(%error, lease = self.name, "cannot get the lease"),
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    async fn attempt(&self, seen: &mut Option<Seen>) -> Result<Option<Lease>, kube::Error> {
+        let Some(lease) = self.leases.get_opt(self.name).await? else {
+            return won(self.leases.create(&PostParams::default(), &self.lease(None)).await);
+        };
+        let version = lease.metadata.resource_version.clone();
+        let spec = lease.spec.as_ref();
+        let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
+        if !holder.is_empty() && holder != self.identity {
+            match seen {
+                Some(seen) if seen.version == version => {
+                    let patience = spec.and_then(|spec| spec.lease_duration_seconds);
+                    let patience = patience.and_then(|seconds| u64::try_from(seconds).ok());
+                    if seen.since.elapsed() < patience.map_or(DURATION, Duration::from_secs) {
+                        return Ok(None);
+                    }
+                }
+                _ => {
+                    *seen = Some(Seen { version, since: Instant::now() });
+                    return Ok(None);
+                }
+            }
+        }
+        let next = self.lease(Some(&lease));
+        won(self.leases.replace(self.name, &PostParams::default(), &next).await)
+    }
+
+    /// The Lease as this one writes it, in place of `held`.
+    fn lease(&self, held: Option<&Lease>) -> Lease {
+        let spec = held.and_then(|lease| lease.spec.clone()).unwrap_or_default();
+        let now = MicroTime(Timestamp::now());
+        let is_ours = spec.holder_identity.as_deref() == Some(&self.identity);
+        let acquired = spec.acquire_time.filter(|_| is_ours).unwrap_or_else(|| now.clone());
+        let transitions =
+            spec.lease_transitions.unwrap_or(0) + i32::from(!is_ours && held.is_some());
+        Lease {
+            metadata: ObjectMeta {
+                name: Some(self.name.to_owned()),
+                resource_version: held.and_then(|lease| lease.metadata.resource_version.clone()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(LeaseSpec {
+                holder_identity: Some(self.identity.clone()),
+                lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+                acquire_time: Some(acquired),
+                renew_time: Some(now),
+                lease_transitions: Some(transitions),
+                ..LeaseSpec::default()
+            }),
+        }
+    }
+
+    /// Says again and again that this one leads; ends only when it no longer does.
+    ///
+    /// # Errors
+    ///
+    /// Always: another one leads, or the API server could not be told in time.
+    pub(crate) async fn hold(&self, mut lease: Lease) -> anyhow::Result<std::convert::Infallible> {
+        let mut told = Instant::now();
+        loop {
+            sleep(RENEW).await;
+            let next = self.lease(Some(&lease));
+            let params = PostParams::default();
+            let renewal = self.leases.replace(self.name, &params, &next);
+            match timeout(RENEW, renewal).await {
+                Ok(Ok(renewed)) => {
+                    lease = renewed;
+                    told = Instant::now();
+                    continue;
+                }
+                Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
+                    let held = timeout(RENEW, self.leases.get(self.name)).await;
+                    if let Ok(Ok(held)) = held {
+                        let holder = held.spec.as_ref().and_then(|it| it.holder_identity.clone());
+                        if holder.as_deref() != Some(&self.identity) {
+                            let other = holder.unwrap_or_default();
+                            bail!("the lease {} was lost to {other}", self.name);
+                        }
+                        lease = held;
+                    }
+                }
+                Ok(Err(error)) => warn!(%error, lease = self.name, "cannot renew the lease"),
+                Err(_) => warn!(lease = self.name, "no answer to the renewal of the lease"),
+            }
+            if told.elapsed() >= GIVE_UP {
+                bail!("the lease {} could not be renewed for {GIVE_UP:?}", self.name);
+            }
+        }
+    }
+
+    /// Lets another one lead at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server.
+    pub(crate) async fn release(&self) -> anyhow::Result<()> {
+        let mut lease = self.leases.get(self.name).await.context("cannot read the lease")?;
+        let Some(spec) = lease.spec.as_mut() else { return Ok(()) };
+        if spec.holder_identity.as_deref() != Some(&self.identity) {
+            return Ok(());
+        }
+        spec.holder_identity = None;
+        spec.renew_time = Some(MicroTime(Timestamp::now()));
+        self.leases.replace(self.name, &PostParams::default(), &lease).await?;
+        Ok(())
+    }
+}

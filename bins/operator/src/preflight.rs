@@ -1,0 +1,87 @@
+//! Which of its rights the operator lacks, found out before it runs into it.
+
+use futures::{StreamExt as _, stream};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::{Api, Client, api::PostParams};
+
+use crate::{
+    Settings,
+    rights::{ELECTION, OPERATOR, Right},
+};
+
+/// Requests at a time.
+const CONCURRENCY: usize = 8;
+
+/// What the operator may not do, one sentence each: `create deployments.apps: the pods of …`.
+///
+/// # Errors
+///
+/// If the API server cannot be asked.
+pub(crate) async fn missing(
+    client: &Client,
+    settings: &Settings,
+) -> Result<Vec<String>, kube::Error> {
+    let own = Some(settings.namespace.clone());
+    let scope = settings.namespaced.then(|| settings.namespace.clone());
+    let wanted = OPERATOR
+        .needed(settings.namespaced)
+        .map(|right| (right, scope.clone()))
+        .chain(ELECTION.rights.iter().map(|right| (right, own.clone())))
+        .flat_map(|(right, namespace)| questions(right, namespace));
+    let reviews = Api::<SelfSubjectAccessReview>::all(client.clone());
+    let answers = stream::iter(wanted).map(|(attributes, sentence)| {
+        let reviews = reviews.clone();
+        async move {
+            let spec = SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(attributes),
+                ..SelfSubjectAccessReviewSpec::default()
+            };
+            let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+            let answer = reviews.create(&PostParams::default(), &review).await?;
+            let allowed = answer.status.is_some_and(|status| status.allowed);
+            Ok((!allowed).then_some(sentence))
+        }
+    });
+    let answers: Vec<Result<Option<String>, kube::Error>> =
+        answers.buffered(CONCURRENCY).collect().await;
+    let missing: Result<Vec<_>, _> = answers.into_iter().collect();
+    Ok(missing?.into_iter().flatten().collect())
+}
+
+fn questions(
+    right: &Right,
+    namespace: Option<String>,
+) -> impl Iterator<Item = (ResourceAttributes, String)> {
+    let Right { group, resources, names, verbs, why, .. } = *right;
+    let names: Vec<_> = match names {
+        [] => vec![None],
+        names => names.iter().map(|name| Some((*name).to_owned())).collect(),
+    };
+    resources.iter().flat_map(move |resource| {
+        let (plural, part) = match resource.split_once('/') {
+            Some((plural, part)) => (plural, Some(part.to_owned())),
+            None => (*resource, None),
+        };
+        let (names, namespace) = (names.clone(), namespace.clone());
+        verbs.iter().flat_map(move |verb| {
+            let (namespace, part) = (namespace.clone(), part.clone());
+            names.clone().into_iter().map(move |name| {
+                let only = name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+                let dot = if group.is_empty() { "" } else { "." };
+                let sentence = format!("{verb} {resource}{dot}{group}{only} ({why})");
+                let attributes = ResourceAttributes {
+                    group: Some(group.to_owned()),
+                    resource: Some(plural.to_owned()),
+                    subresource: part.clone(),
+                    verb: Some((*verb).to_owned()),
+                    name,
+                    namespace: namespace.clone(),
+                    ..ResourceAttributes::default()
+                };
+                (attributes, sentence)
+            })
+        })
+    })
+}

@@ -1,0 +1,250 @@
+//! Rules: whether they compile, and who evaluates them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, ResourceExt as _,
+    api::{Patch, PatchParams},
+    core::{PartialObjectMeta, Selector, SelectorExt as _},
+    runtime::{
+        controller::{Action, Config as ControllerConfig, Controller},
+        reflector::{ObjectRef, Store},
+    },
+};
+use kube_events_core::crd::{Rule, RuleStatus, Ruler};
+use kube_events_rules::{Problem, ProblemKind, RuleSet, ScopeError};
+use serde_json::json;
+use tokio::time::{Duration, Instant};
+use tracing::{debug, warn};
+
+use crate::{
+    Settings,
+    controller::Context,
+    status::{Finding, conditions},
+};
+
+/// How many Rules are looked at at a time.
+const CONCURRENCY: u16 = 4;
+
+/// When a Rule whose status could not be written is looked at again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Which namespaces there are, where the operator may know.
+pub(crate) type Namespaces = Option<Store<PartialObjectMeta<Namespace>>>;
+
+struct RuleContext {
+    shared: Arc<Context>,
+    namespaces: Namespaces,
+}
+
+/// Says of each Rule how it is, until `shutdown`. `again` says that others changed on which all of
+/// them depend.
+pub(crate) async fn run(
+    controller: Controller<Rule>,
+    again: impl Stream<Item = ()> + Send + 'static,
+    shared: Arc<Context>,
+    namespaces: Namespaces,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    let metrics = shared.metrics.clone();
+    let context = Arc::new(RuleContext { shared, namespaces });
+    let rules = controller.store();
+    controller
+        .with_config(ControllerConfig::default().concurrency(CONCURRENCY))
+        .reconcile_all_on(again)
+        .graceful_shutdown_on(shutdown)
+        .run(reconcile, error_policy, context)
+        .for_each(|result| {
+            metrics.managed("Rule", rules.len());
+            if let Err(error) = result {
+                debug!(%error, "a Rule was not looked at");
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+async fn reconcile(rule: Arc<Rule>, context: Arc<RuleContext>) -> Result<Action, kube::Error> {
+    let begun = Instant::now();
+    let result = context.publish(&rule).await;
+    let metrics = &context.shared.metrics;
+    metrics.reconciled("Rule", begun.elapsed(), result.is_err());
+    result.map(|()| Action::await_change())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the controller asks for")]
+fn error_policy(rule: Arc<Rule>, error: &kube::Error, _: Arc<RuleContext>) -> Action {
+    warn!(%error, rule = %ObjectRef::from_obj(&*rule), "its status is tried again");
+    Action::requeue(RETRY)
+}
+
+// === impl RuleContext ===
+
+impl RuleContext {
+    async fn publish(&self, rule: &Rule) -> Result<(), kube::Error> {
+        if rule.metadata.deletion_timestamp.is_some() {
+            return Ok(());
+        }
+        let next = self.status(rule);
+        if rule.status.as_ref() == Some(&next) {
+            return Ok(());
+        }
+        let namespace = rule.namespace().unwrap_or_default();
+        let api = Api::<Rule>::namespaced(self.shared.client.clone(), &namespace);
+        let patch = json!({ "status": next });
+        let params = PatchParams::default();
+        match api.patch_status(&rule.name_any(), &params, &Patch::Merge(&patch)).await {
+            Ok(_) => self.shared.metrics.wrote("Rule", 1),
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn status(&self, rule: &Rule) -> RuleStatus {
+        let accepted = accepted(rule, &self.shared.settings);
+        let programmed = self.programmed(rule, accepted.holds);
+        let before = rule.status.as_ref();
+        let before = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let generation = rule.metadata.generation;
+        RuleStatus {
+            observed_generation: generation,
+            conditions: conditions(before, generation, vec![accepted, programmed]),
+        }
+    }
+
+    fn programmed(&self, rule: &Rule, accepted: bool) -> Finding {
+        let finding = |holds, reason: &str, message: String| Finding {
+            kind: "Programmed",
+            holds,
+            reason: reason.to_owned(),
+            message,
+        };
+        let namespace = rule.metadata.namespace.as_deref().unwrap_or_default();
+        let labels = self.labels(namespace);
+        let rulers = self.shared.rulers.state();
+        let mut looking: Vec<_> = rulers
+            .iter()
+            .filter(|ruler| looks_at(ruler, rule.labels(), &labels))
+            .map(|ruler| ObjectRef::from_obj(&**ruler))
+            .map(|ruler| format!("{}/{}", ruler.namespace.unwrap_or_default(), ruler.name))
+            .collect();
+        looking.sort();
+        if looking.is_empty() {
+            let why = if rulers.is_empty() {
+                "there is no Ruler"
+            } else {
+                "no Ruler's ruleSelector and ruleNamespaceSelector match"
+            };
+            return finding(false, "NoRuler", why.to_owned());
+        }
+        let by = format!("looked at by {}", looking.join(", "));
+        if accepted { finding(true, "Programmed", by) } else { finding(false, "NotAccepted", by) }
+    }
+
+    fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
+        let store = self.namespaces.as_ref();
+        let found = store.and_then(|store| store.get(&ObjectRef::new(namespace)));
+        found.and_then(|found| found.metadata.labels.clone()).unwrap_or_default()
+    }
+}
+
+fn looks_at(
+    ruler: &Ruler,
+    rule: &BTreeMap<String, String>,
+    namespace: &BTreeMap<String, String>,
+) -> bool {
+    let matches = |selector: &Option<_>, labels: &BTreeMap<String, String>| match selector.clone() {
+        None => true,
+        Some(selector) => {
+            Selector::try_from(selector).is_ok_and(|selector: Selector| selector.matches(labels))
+        }
+    };
+    ruler.metadata.deletion_timestamp.is_none()
+        && matches(&ruler.spec.rule_selector, rule)
+        && matches(&ruler.spec.rule_namespace_selector, namespace)
+}
+
+/// Whether the object's rules count, as a ruler would say.
+pub(crate) fn accepted(rule: &Rule, settings: &Settings) -> Finding {
+    let mut set = RuleSet::builder();
+    let (namespace, name) = (rule.namespace().unwrap_or_default(), rule.name_any());
+    set.add_labelled((&namespace, &name), rule.labels(), &settings.namespace, &rule.spec);
+    let set = set.build();
+    let (errors, hints): (Vec<_>, Vec<_>) =
+        set.problems().iter().partition(|problem| problem.is_error());
+    let (holds, reason) = match (errors.first().map(|error| &error.kind), hints.is_empty()) {
+        (Some(ProblemKind::Scope(ScopeError::WrongPlace { .. })), _) => {
+            (false, "ScopeInWrongPlace")
+        }
+        (Some(ProblemKind::Scope(_)), _) => (false, "InvalidScope"),
+        (Some(_), _) => (false, "InvalidRule"),
+        (None, true) => (true, "Accepted"),
+        (None, false) => (true, "AcceptedWithHints"),
+    };
+    let texts: Vec<_> = errors.iter().chain(&hints).map(|problem| text(problem)).collect();
+    Finding { kind: "Accepted", holds, reason: reason.to_owned(), message: texts.join("\n") }
+}
+
+fn text(problem: &Problem) -> String {
+    match &problem.rule {
+        Some(rule) => format!("rule {rule}:\n{}", problem.render()),
+        None => problem.render(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(namespace: &str, labels: &serde_json::Value, condition: &str) -> Rule {
+        serde_json::from_value(json!({
+            "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Rule",
+            "metadata": {"name": "r", "namespace": namespace, "labels": labels},
+            "spec": {"rules": [
+                {"name": "A", "type": "alert", "enable": true, "condition": condition},
+            ]},
+        }))
+        .unwrap()
+    }
+
+    fn of(namespace: &str, labels: &serde_json::Value, condition: &str) -> Finding {
+        accepted(&rule(namespace, labels, condition), &Settings::default())
+    }
+
+    #[test]
+    fn a_wrong_condition_is_drawn() {
+        let finding = of("shop", &json!({}), "reason = \"BackOff\" AND count > 3");
+        assert_eq!((finding.holds, finding.reason.as_str()), (false, "InvalidRule"));
+        assert!(finding.message.starts_with("rule A:\nerror: "), "{}", finding.message);
+        assert!(finding.message.contains('^'), "{}", finding.message);
+    }
+
+    #[test]
+    fn a_scope_in_the_wrong_place_says_where_it_belongs() {
+        let finding = of("shop", &json!({"kubesphere.io/rule-scope": "cluster"}), "count > 3");
+        assert_eq!(finding.reason, "ScopeInWrongPlace");
+        assert!(finding.message.contains(&Settings::default().namespace), "{}", finding.message);
+    }
+
+    #[test]
+    fn a_good_rule_is_accepted_without_a_word() {
+        let finding = of("shop", &json!({}), "count > 3");
+        assert_eq!((finding.holds, finding.message.as_str()), (true, ""));
+    }
+
+    #[test]
+    fn a_ruler_looks_at_what_its_selectors_match() {
+        let ruler: Ruler = serde_json::from_value(json!({
+            "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Ruler",
+            "metadata": {"name": "r", "namespace": "n"},
+            "spec": {"ruleSelector": {"matchLabels": {"team": "sre"}}},
+        }))
+        .unwrap();
+        let labels = |value: &str| [("team".to_owned(), value.to_owned())].into();
+        assert!(looks_at(&ruler, &labels("sre"), &BTreeMap::new()));
+        assert!(!looks_at(&ruler, &labels("web"), &BTreeMap::new()));
+    }
+}

@@ -1,0 +1,223 @@
+//! What the operator says of an Exporter or a Ruler.
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::apps::v1::Deployment,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
+use kube_events_core::crd::Status;
+
+use crate::image::Image;
+
+/// What is wrong with an object, in one word and a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+/// A condition as it is now; since when is found out by comparing.
+#[derive(Clone, Debug)]
+pub(crate) struct Finding {
+    pub(crate) kind: &'static str,
+    pub(crate) holds: bool,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+/// What there is to say of the pods.
+pub(crate) struct Pods<'a> {
+    pub(crate) deployment: Option<&'a Deployment>,
+    pub(crate) image: Option<&'a Image>,
+    pub(crate) unrestricted: Option<&'a str>,
+}
+
+/// The longest message that is shown; more is cut off.
+const MAX_MESSAGE: usize = 4096;
+
+/// The status of an object whose generation is `generation`, when it was `before`.
+pub(crate) fn status(
+    before: Option<&Status>,
+    generation: Option<i64>,
+    pods: &Pods<'_>,
+    trouble: Option<&Trouble>,
+) -> Status {
+    let counts = pods.deployment.and_then(|deployment| deployment.status.as_ref());
+    let mut findings = vec![available(pods), progressing(pods), degraded(trouble)];
+    if let Some(image) = pods.image {
+        findings.push(restricted(pods.unrestricted));
+        findings.extend(image.replaced.as_deref().map(|asked| replaced(asked, &image.name)));
+    }
+    let before_conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    Status {
+        observed_generation: generation,
+        image: pods.image.map(|image| image.name.clone()).or_else(|| before?.image.clone()),
+        replicas: Some(counts.and_then(|counts| counts.replicas).unwrap_or(0)),
+        ready_replicas: Some(counts.and_then(|counts| counts.ready_replicas).unwrap_or(0)),
+        conditions: conditions(before_conditions, generation, findings),
+    }
+}
+
+/// Conditions in the form of the API: an unchanged one keeps its time.
+pub(crate) fn conditions(
+    before: &[Condition],
+    generation: Option<i64>,
+    findings: Vec<Finding>,
+) -> Vec<Condition> {
+    let condition = |finding: Finding| {
+        let status = if finding.holds { "True" } else { "False" };
+        let held = before.iter().find(|held| held.type_ == finding.kind && held.status == status);
+        let since = held.map_or_else(now, |held| held.last_transition_time.clone());
+        Condition {
+            type_: finding.kind.to_owned(),
+            status: status.to_owned(),
+            reason: finding.reason,
+            message: shortened(finding.message),
+            last_transition_time: since,
+            observed_generation: generation,
+        }
+    };
+    findings.into_iter().map(condition).collect()
+}
+
+/// Times have whole seconds in the API.
+fn now() -> Time {
+    let seconds = Timestamp::now().as_second();
+    Time(Timestamp::from_second(seconds).unwrap_or_default())
+}
+
+fn shortened(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        let mut end = MAX_MESSAGE - '…'.len_utf8();
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
+fn available(pods: &Pods<'_>) -> Finding {
+    let ready = ready(pods.deployment);
+    let asked = asked(pods.deployment);
+    let (holds, reason) = match (ready, asked) {
+        (_, 0) => (false, "ScaledToZero"),
+        (0, _) => (false, "NoPodReady"),
+        _ => (true, "PodsReady"),
+    };
+    let message = format!("{ready} of {asked} pods are ready");
+    Finding { kind: "Available", holds, reason: reason.to_owned(), message }
+}
+
+fn progressing(pods: &Pods<'_>) -> Finding {
+    let rolling = pods.deployment.is_some_and(|deployment| {
+        let status = deployment.status.as_ref();
+        let seen = status.and_then(|status| status.observed_generation);
+        let updated = status.and_then(|status| status.updated_replicas).unwrap_or(0);
+        let total = status.and_then(|status| status.replicas).unwrap_or(0);
+        let asked = asked(Some(deployment));
+        seen != deployment.metadata.generation || updated < asked || total > updated
+    });
+    let (reason, message) = if rolling {
+        ("RollingOut", "the pods are being replaced")
+    } else {
+        ("Settled", "the pods are as the object says")
+    };
+    Finding {
+        kind: "Progressing",
+        holds: rolling,
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+fn degraded(trouble: Option<&Trouble>) -> Finding {
+    let (reason, message) = match trouble {
+        Some(trouble) => (trouble.reason, trouble.message.clone()),
+        None => ("AsExpected", String::new()),
+    };
+    Finding { kind: "Degraded", holds: trouble.is_some(), reason: reason.to_owned(), message }
+}
+
+fn restricted(unrestricted: Option<&str>) -> Finding {
+    let (reason, message) = match unrestricted {
+        Some(why) => ("OwnSettings", why.to_owned()),
+        None => ("Restricted", "the pods pass the restricted Pod Security Standard".to_owned()),
+    };
+    Finding {
+        kind: "Restricted",
+        holds: unrestricted.is_none(),
+        reason: reason.to_owned(),
+        message,
+    }
+}
+
+fn replaced(asked: &str, runs: &str) -> Finding {
+    let message = format!("{asked} is an image of the Go project; the pods run {runs}");
+    Finding { kind: "ImageReplaced", holds: true, reason: "GoProjectImage".to_owned(), message }
+}
+
+fn asked(deployment: Option<&Deployment>) -> i32 {
+    deployment.map_or(1, |deployment| deployment.spec.replicas.unwrap_or(1))
+}
+
+fn ready(deployment: Option<&Deployment>) -> i32 {
+    let status = deployment.and_then(|deployment| deployment.status.as_ref());
+    status.and_then(|status| status.ready_replicas).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn deployment(status: &Value) -> Deployment {
+        serde_json::from_value(json!({
+            "metadata": {"generation": 2},
+            "spec": {"replicas": 2, "selector": {}, "template": {}},
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn of(deployment: &Deployment, before: Option<&Status>, trouble: Option<&Trouble>) -> Status {
+        let pods = Pods { deployment: Some(deployment), image: None, unrestricted: None };
+        status(before, Some(1), &pods, trouble)
+    }
+
+    fn holds(status: &Status, kind: &str) -> String {
+        let condition = status.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
+        format!("{} {}", condition.status, condition.reason)
+    }
+
+    #[test]
+    fn conditions_say_how_the_pods_are() {
+        let rolling = json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 1, "readyReplicas": 1});
+        let rolling = of(&deployment(&rolling), None, None);
+        assert_eq!(holds(&rolling, "Available"), "True PodsReady");
+        assert_eq!(holds(&rolling, "Progressing"), "True RollingOut");
+        let settled = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2});
+        let settled = of(&deployment(&settled), None, None);
+        assert_eq!(holds(&settled, "Available"), "False NoPodReady");
+        assert_eq!(holds(&settled, "Progressing"), "False Settled");
+        assert_eq!(holds(&settled, "Degraded"), "False AsExpected");
+    }
+
+    #[test]
+    fn a_condition_that_stays_keeps_its_time() {
+        let deployment = deployment(&json!({}));
+        let mut before = of(&deployment, None, None);
+        let long_ago = Time(Timestamp::from_second(1).unwrap());
+        before.conditions.iter_mut().for_each(|held| held.last_transition_time = long_ago.clone());
+        let trouble = Trouble { reason: "InvalidConfig", message: "x".repeat(9000) };
+        let after = of(&deployment, Some(&before), Some(&trouble));
+        for condition in &after.conditions {
+            let stays = condition.last_transition_time == long_ago;
+            assert_eq!(stays, condition.type_ != "Degraded", "{condition:?}");
+            assert!(condition.message.len() <= MAX_MESSAGE);
+        }
+        assert_eq!(of(&deployment, Some(&before), None), before);
+    }
+}

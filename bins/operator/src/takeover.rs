@@ -1,0 +1,178 @@
+//! What the Go project's operator left behind.
+//!
+//! It wrote whole objects by update, and its finalizers wait for an operator that is gone. Its
+//! webhooks refuse every Rule once nobody answers them any more.
+
+use k8s_openapi::{
+    api::admissionregistration::v1::{
+        MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+    },
+    apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use crate::names;
+
+/// The name under which the Go project's operator is found in `managedFields`: that of its binary.
+const FORMER_MANAGERS: [&str; 3] = ["operator", "kube-events-operator", "manager"];
+
+/// The webhooks that the Go project's bundle installed.
+pub(crate) const FORMER_WEBHOOKS: (&str, &str) =
+    ("kube-events-admission-mutate", "kube-events-admission-validate");
+
+/// Makes fields that the Go project's operator wrote by update our own, so that those that are no
+/// longer wanted (the reloader's container) go with the next apply. Once for an object; what people
+/// and other controllers wrote stays theirs.
+pub(crate) async fn claim(
+    api: &Api<DynamicObject>,
+    live: &DynamicObject,
+) -> Result<(), kube::Error> {
+    let entries = live.metadata.managed_fields.clone().unwrap_or_default();
+    let Some(claimed) = claimed(entries) else { return Ok(()) };
+    let name = live.name_any();
+    let patch = json!({"metadata": {
+        "managedFields": claimed,
+        // Somebody may have written in between.
+        "resourceVersion": live.resource_version(),
+    }});
+    api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    info!(name, kind = live.types.as_ref().map(|types| &types.kind), "taken over");
+    Ok(())
+}
+
+/// The entries with the former operator's merged into ours; `None` if it has none.
+fn claimed(entries: Vec<ManagedFieldsEntry>) -> Option<Vec<ManagedFieldsEntry>> {
+    let is_former = |entry: &ManagedFieldsEntry| {
+        entry.operation.as_deref() == Some("Update")
+            && entry.subresource.as_deref().unwrap_or_default().is_empty()
+            && entry.manager.as_deref().is_some_and(|manager| FORMER_MANAGERS.contains(&manager))
+    };
+    let is_ours = |entry: &ManagedFieldsEntry| {
+        entry.operation.as_deref() == Some("Apply")
+            && entry.manager.as_deref() == Some(names::OPERATOR)
+    };
+    let (former, mut kept): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_former);
+    let mut fields = json!({});
+    let version = former.first()?.api_version.clone();
+    let time = former.first()?.time.clone();
+    let ours = kept.iter().filter(|entry| is_ours(entry));
+    for entry in former.iter().chain(ours) {
+        if let Some(of_entry) = &entry.fields_v1 {
+            unite(&mut fields, &of_entry.0);
+        }
+    }
+    kept.retain(|entry| !is_ours(entry));
+    kept.push(ManagedFieldsEntry {
+        manager: Some(names::OPERATOR.to_owned()),
+        operation: Some("Apply".to_owned()),
+        api_version: version,
+        time,
+        fields_type: Some("FieldsV1".to_owned()),
+        fields_v1: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1(fields)),
+        subresource: None,
+    });
+    Some(kept)
+}
+
+fn unite(into: &mut Value, fields: &Value) {
+    let (Value::Object(into), Value::Object(fields)) = (into, fields) else { return };
+    for (key, value) in fields {
+        unite(into.entry(key).or_insert_with(|| json!({})), value);
+    }
+}
+
+/// Takes the former operator's finalizer from an object, which would never be deleted.
+///
+/// # Errors
+///
+/// Those of the API server.
+pub(crate) async fn strip_finalizer<K>(
+    api: &Api<K>,
+    object: &K,
+    finalizer: &str,
+) -> Result<(), kube::Error>
+where
+    K: Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let finalizers = object.finalizers();
+    if !finalizers.iter().any(|held| held == finalizer) {
+        return Ok(());
+    }
+    let kept: Vec<_> = finalizers.iter().filter(|held| *held != finalizer).collect();
+    let patch = json!({"metadata": {
+        "finalizers": kept,
+        "resourceVersion": object.resource_version(),
+    }});
+    match api
+        .patch_metadata(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch))
+        .await
+    {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes the former operator's webhooks by their names; failing is told, and no reason to stop.
+pub(crate) async fn remove_webhooks(client: &Client) {
+    let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
+    let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
+    let deleted = [
+        (
+            FORMER_WEBHOOKS.0,
+            mutating.delete(FORMER_WEBHOOKS.0, &DeleteParams::default()).await.err(),
+        ),
+        (
+            FORMER_WEBHOOKS.1,
+            validating.delete(FORMER_WEBHOOKS.1, &DeleteParams::default()).await.err(),
+        ),
+    ];
+    for (webhook, error) in deleted {
+        match error {
+            None => info!(webhook, "the Go project's webhook is deleted"),
+            Some(kube::Error::Api(status)) if status.code == 404 => {}
+            Some(error) => warn!(webhook, %error, "cannot delete the Go project's webhook"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(manager: &str, operation: &str, fields: &Value) -> ManagedFieldsEntry {
+        serde_json::from_value(json!({
+            "manager": manager, "operation": operation, "apiVersion": "apps/v1",
+            "fieldsType": "FieldsV1", "fieldsV1": fields,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_the_former_operator_wrote_becomes_ours() {
+        let entries = vec![
+            entry("operator", "Update", &json!({"f:spec": {"f:a": {}}})),
+            entry("kubectl-edit", "Update", &json!({"f:spec": {"f:foreign": {}}})),
+            entry(names::OPERATOR, "Apply", &json!({"f:spec": {"f:b": {}}})),
+        ];
+        let claimed = claimed(entries).unwrap();
+        let managers: Vec<_> = claimed.iter().map(|entry| entry.manager.as_deref()).collect();
+        assert_eq!(managers, [Some("kubectl-edit"), Some(names::OPERATOR)]);
+        let fields = &claimed[1].fields_v1.as_ref().unwrap().0;
+        assert_eq!(*fields, json!({"f:spec": {"f:a": {}, "f:b": {}}}));
+    }
+
+    #[test]
+    fn once_is_enough() {
+        let entries = vec![
+            entry(names::OPERATOR, "Apply", &json!({})),
+            entry("kubectl-edit", "Update", &json!({})),
+        ];
+        assert_eq!(claimed(entries), None);
+    }
+}

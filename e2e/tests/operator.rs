@@ -1,0 +1,282 @@
+//! The operator, installed from its bundle, on a real API server.
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::{ControlPlane, Part, Process, Settings, free_ports, until};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Namespace, Service},
+    rbac::v1::ClusterRoleBinding,
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+};
+use kube_events_core::crd::{Exporter, Rule, Ruler};
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+use std::{path::PathBuf, process::Command, time::Duration};
+use tempfile::TempDir;
+
+const LIMIT: Duration = Duration::from_secs(30);
+const NAMESPACE: &str = "kubesphere-logging-system";
+
+/// A cluster with an installed operator that runs with its own account's rights.
+struct Cluster {
+    _control_plane: ControlPlane,
+    client: Client,
+    operator: Process,
+    _dir: TempDir,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// `None` when a part is missing.
+    async fn find() -> Result<Option<Self>> {
+        let Some(assets) = Part::ControlPlane.find() else { return Ok(None) };
+        let Some(operator) = Part::Program("kube-events-operator").find() else { return Ok(None) };
+        let Some(cli) = Part::Program("kube-events").find() else { return Ok(None) };
+        let control_plane = ControlPlane::start(&assets, Settings::default()).await?;
+        let client = control_plane.client().await?;
+        install(&client, &cli).await?;
+        let dir = tempfile::Builder::new().prefix("operator-").tempdir()?;
+        let operator = start(&control_plane, &operator, &dir).await?;
+        Ok(Some(Self { _control_plane: control_plane, client, operator, _dir: dir }))
+    }
+
+    fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Waits until an object is as `wanted` says.
+    async fn is<K>(&self, api: &Api<K>, name: &str, wanted: impl Fn(&K) -> bool) -> Result<K>
+    where
+        K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    {
+        let probe = async || Ok(api.get_opt(name).await?.filter(|object| wanted(object)));
+        match until(name, LIMIT, probe).await {
+            Ok(object) => Ok(object),
+            Err(error) => {
+                let found = api.get_opt(name).await?;
+                Err(error.context(format!("{found:#?}\n{}", self.operator.stderr()?)))
+            }
+        }
+    }
+}
+
+/// `kube-events bundle | kubectl apply --server-side -f -`.
+async fn install(client: &Client, cli: &PathBuf) -> Result<()> {
+    let bundle = Command::new(cli).arg("bundle").output()?;
+    ensure!(bundle.status.success(), "{}", String::from_utf8_lossy(&bundle.stderr));
+    for object in documents(&String::from_utf8(bundle.stdout)?)? {
+        let name = object.name_any();
+        let apply = async || {
+            // A kind that was just defined takes a moment.
+            Ok(applied(client, &object).await?.then_some(()))
+        };
+        until(&name, LIMIT, apply).await.with_context(|| name.clone())?;
+    }
+    Ok(())
+}
+
+fn documents(yaml: &str) -> Result<Vec<DynamicObject>> {
+    let values = yaml.split("\n---\n").map(serde_saphyr::from_str::<Value>);
+    values.map(|value| Ok(DynamicObject::deserialize(value?)?)).collect()
+}
+
+async fn applied(client: &Client, object: &DynamicObject) -> Result<bool> {
+    let types = object.types.as_ref().context("no kind")?;
+    let gvk = kube::core::GroupVersionKind::try_from(types)?;
+    let resource = ApiResource::from_gvk(&gvk);
+    let api = match object.namespace() {
+        Some(namespace) => {
+            Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &resource)
+        }
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let params = PatchParams {
+        field_validation: Some(kube::api::ValidationDirective::Strict),
+        ..PatchParams::apply("kubectl").force()
+    };
+    match api.patch(&object.name_any(), &params, &Patch::Apply(object)).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn start(control_plane: &ControlPlane, program: &PathBuf, dir: &TempDir) -> Result<Process> {
+    let token = control_plane.token_of(NAMESPACE, "kube-events-operator").await?;
+    let kubeconfig = control_plane.kubeconfig_for("operator", &token)?;
+    let [port] = free_ports()?;
+    let mut command = Command::new(program);
+    command
+        .arg(format!("--kubeconfig={}", kubeconfig.display()))
+        .arg(format!("--listen=127.0.0.1:{port}"))
+        .env("POD_NAMESPACE", NAMESPACE);
+    let mut process = Process::spawn("kube-events-operator", command, dir.path())?;
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    process.ready(&http.get(format!("http://127.0.0.1:{port}/readyz")), LIMIT).await?;
+    Ok(process)
+}
+
+fn custom<K: serde::de::DeserializeOwned>(kind: &str, name: &str, spec: &Value) -> Result<K> {
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "events.kubesphere.io/v1alpha1", "kind": kind,
+        "metadata": {"name": name}, "spec": spec,
+    }))?)
+}
+
+fn condition<'a>(status: &'a Value, kind: &str) -> &'a Value {
+    let conditions = status["conditions"].as_array();
+    conditions.into_iter().flatten().find(|held| held["type"] == kind).unwrap_or(&Value::Null)
+}
+
+fn ruler() -> Value {
+    json!({
+        "image": "kubesphere/kube-events-ruler:latest",
+        "replicas": 2,
+        "resources": {},
+        "sinks": {"alertmanager": {"namespace": "default", "name": "alertmanager"}},
+    })
+}
+
+fn exporter() -> Value {
+    json!({
+        "image": "kubesphere/kube-events-exporter:latest",
+        "resources": {},
+        "sinks": {"stdout": {}, "webhooks": [{"service": {
+            "namespace": NAMESPACE, "name": "events-ruler", "port": 8443, "path": "/events",
+        }}]},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_become_workloads_that_heal_and_go() -> Result<()> {
+    let Some(cluster) = Cluster::find().await? else { return Ok(()) };
+    let exporters = cluster.api::<Exporter>(NAMESPACE);
+    let rulers = cluster.api::<Ruler>(NAMESPACE);
+    let params = PostParams::default();
+    exporters.create(&params, &custom("Exporter", "events-exporter", &exporter())?).await?;
+    rulers.create(&params, &custom("Ruler", "events-ruler", &ruler())?).await?;
+
+    let deployments = cluster.api::<Deployment>(NAMESPACE);
+    let made = cluster.is(&deployments, "events-exporter", |_| true).await?;
+    let spec = serde_json::to_value(&made.spec)?;
+    let container = &spec["template"]["spec"]["containers"][0];
+    ensure!(
+        container["image"].as_str().is_some_and(|image| image.starts_with("kube-events/exporter:"))
+    );
+    cluster.is(&deployments, "events-ruler", |ruler| ruler.spec.replicas == Some(2)).await?;
+    cluster.is(&cluster.api::<Service>(NAMESPACE), "events-ruler", |_| true).await?;
+    let bindings = Api::<ClusterRoleBinding>::all(cluster.client.clone());
+    let binding = format!("kube-events-exporter:exporter:{NAMESPACE}:events-exporter");
+    cluster.is(&bindings, &binding, |_| true).await?;
+    let told = cluster
+        .is(&exporters, "events-exporter", |exporter| {
+            let status = serde_json::to_value(&exporter.status).unwrap_or_default();
+            condition(&status, "ImageReplaced")["status"] == "True"
+                && condition(&status, "Degraded")["status"] == "False"
+        })
+        .await?;
+    ensure!(told.status.is_some_and(|status| status.observed_generation == Some(1)));
+
+    // What a hand changed goes back; what it added stays.
+    let hand = json!({
+        "metadata": {"annotations": {"by": "hand"}},
+        "spec": {"replicas": 7},
+    });
+    let params =
+        PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+    deployments.patch("events-ruler", &params, &Patch::Merge(hand)).await?;
+    let healed = cluster.is(&deployments, "events-ruler", |it| it.spec.replicas == Some(2)).await?;
+    ensure!(healed.annotations().get("by").is_some_and(|by| by == "hand"));
+    let configs = cluster.api::<ConfigMap>(NAMESPACE);
+    configs.delete("events-exporter", &DeleteParams::default()).await?;
+    cluster.is(&configs, "events-exporter", |_| true).await?;
+
+    // A configuration that cannot work changes nothing but the status.
+    let wrong = json!({"spec": {"sinks": {"webhooks": [{"url": "nowhere", "service": null}]}}});
+    exporters.patch("events-exporter", &PatchParams::default(), &Patch::Merge(wrong)).await?;
+    cluster
+        .is(&exporters, "events-exporter", |exporter| {
+            let status = serde_json::to_value(&exporter.status).unwrap_or_default();
+            condition(&status, "Degraded")["reason"] == "InvalidConfig"
+        })
+        .await?;
+    let config = configs.get("events-exporter").await?.data.unwrap_or_default();
+    ensure!(config["events-exporter.yaml"].contains("events-ruler"), "{config:?}");
+
+    // Positions in a file allow only one exporter at a time.
+    let right = json!({"spec": {"checkpoint": {"file": "/data/c"}, "sinks": {"webhooks": null, "stdout": {}}}});
+    exporters.patch("events-exporter", &PatchParams::default(), &Patch::Merge(right)).await?;
+    let recreate = |it: &Deployment| {
+        let strategy = it.spec.strategy.as_ref();
+        strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("Recreate")
+    };
+    cluster.is(&deployments, "events-exporter", recreate).await?;
+
+    // There is no garbage collector here; bindings are the operator's own to delete.
+    exporters.delete("events-exporter", &DeleteParams::default()).await?;
+    let gone = async || Ok(bindings.get_opt(&binding).await?.is_none().then_some(()));
+    until("the exporter's binding is gone", LIMIT, gone).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_are_judged_at_once() -> Result<()> {
+    let Some(cluster) = Cluster::find().await? else { return Ok(()) };
+    let shop: Namespace = serde_json::from_value(json!({"metadata": {"name": "shop"}}))?;
+    Api::all(cluster.client.clone()).create(&PostParams::default(), &shop).await?;
+    let rule = |labels: &Value, condition: &str| -> Result<Rule> {
+        Ok(serde_json::from_value(json!({
+            "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Rule",
+            "metadata": {"name": "r", "labels": labels},
+            "spec": {"rules": [
+                {"name": "A", "type": "alert", "enable": true, "condition": condition},
+            ]},
+        }))?)
+    };
+    let rules = cluster.api::<Rule>("shop");
+    let params = PostParams::default();
+
+    let cluster_wide = rule(&json!({"kubesphere.io/rule-scope": "cluster"}), "count > 1")?;
+    let refusal = rules.create(&params, &cluster_wide).await.err().context("it was taken")?;
+    ensure!(refusal.to_string().contains(&format!("kubectl apply -n {NAMESPACE}")), "{refusal}");
+    cluster.api::<Rule>(NAMESPACE).create(&params, &cluster_wide).await?;
+    let lost = rule(&json!({"kubesphere.io/rule-scope": "workspace"}), "count > 1")?;
+    let refusal = cluster.api::<Rule>(NAMESPACE).create(&params, &lost).await.err();
+    let refusal = refusal.context("it was taken")?;
+    ensure!(refusal.to_string().contains("kubesphere.io/workspace"), "{refusal}");
+
+    rules.create(&params, &rule(&json!({}), "reason = \"BackOff\" AND count > 3")?).await?;
+    let judged = cluster
+        .is(&rules, "r", |rule| {
+            let status = serde_json::to_value(&rule.status).unwrap_or_default();
+            condition(&status, "Accepted")["status"] == "False"
+        })
+        .await?;
+    let status = serde_json::to_value(&judged.status)?;
+    let message = condition(&status, "Accepted")["message"].as_str().unwrap_or_default();
+    ensure!(message.contains('^') && message.contains("AND"), "{message}");
+    ensure!(condition(&status, "Programmed")["reason"] == "NoRuler", "{status}");
+
+    cluster
+        .api::<Ruler>(NAMESPACE)
+        .create(&params, &custom("Ruler", "events-ruler", &ruler())?)
+        .await?;
+    let good = json!({"spec": {"rules": [
+        {"name": "A", "type": "alert", "enable": true, "condition": "count > 3"},
+    ]}});
+    rules.patch("r", &PatchParams::default(), &Patch::Merge(good)).await?;
+    cluster
+        .is(&rules, "r", |rule| {
+            let status = serde_json::to_value(&rule.status).unwrap_or_default();
+            condition(&status, "Programmed")["status"] == "True"
+        })
+        .await?;
+    Ok(())
+}
