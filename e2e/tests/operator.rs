@@ -280,3 +280,71 @@ async fn rules_are_judged_at_once() -> Result<()> {
         .await?;
     Ok(())
 }
+
+/// What the Go project's operator leaves in a cluster: written by update, with a reloader beside the
+/// exporter, a finalizer that nobody takes off, and webhooks that nobody answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_go_operator_left_is_taken_over() -> Result<()> {
+    let Some(cluster) = Cluster::find().await? else { return Ok(()) };
+    let params =
+        PostParams { field_manager: Some("kube-events-operator".into()), ..PostParams::default() };
+    let exporters = cluster.api::<Exporter>(NAMESPACE);
+    let deployments = cluster.api::<Deployment>(NAMESPACE);
+
+    // A wrong configuration holds the operator off while the past is written.
+    let mut exporter: Exporter = custom(
+        "Exporter",
+        "events-exporter",
+        &json!({"sinks": {"webhooks": [{"url": "nowhere"}]}}),
+    )?;
+    exporter.metadata.finalizers = Some(vec!["exporters.finalizer.events.kubesphere.io".into()]);
+    let exporter_uid = exporters.create(&params, &exporter).await?.uid().context("no uid")?;
+    let labels = json!({"events-exporter": "events-exporter", "app": "events-exporter"});
+    let former: Deployment = serde_json::from_value(json!({
+        "metadata": {
+            "name": "events-exporter",
+            "labels": {"events-exporter": "events-exporter"},
+            "ownerReferences": [{
+                "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Exporter",
+                "name": "events-exporter", "uid": exporter_uid, "controller": true,
+            }],
+        },
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "serviceAccountName": "events-exporter",
+                    "containers": [
+                        {"name": "events-exporter", "image": "kubesphere/kube-events-exporter:v0.6.0"},
+                        {"name": "config-reloader", "image": "jimmidyson/configmap-reload:v0.3.0"},
+                    ],
+                },
+            },
+        },
+    }))?;
+    let before = deployments.create(&params, &former).await?;
+
+    exporters
+        .patch(
+            "events-exporter",
+            &PatchParams::default(),
+            &Patch::Merge(json!({"spec": self::exporter()})),
+        )
+        .await?;
+    let taken = cluster
+        .is(&deployments, "events-exporter", |deployment| {
+            let pod = deployment.spec.template.spec.as_ref();
+            pod.is_some_and(|pod| pod.containers.iter().all(|it| it.name == "events-exporter"))
+        })
+        .await?;
+    ensure!(taken.uid() == before.uid(), "it was replaced, and its pods with it");
+    ensure!(taken.spec.selector == before.spec.selector);
+    let managers: Vec<_> =
+        taken.managed_fields().iter().map(|entry| entry.manager.clone()).collect();
+    ensure!(managers == [Some("kube-events-operator".to_owned())], "{managers:?}");
+    let stripped = |exporter: &Exporter| exporter.finalizers().is_empty();
+    cluster.is(&exporters, "events-exporter", stripped).await?;
+    Ok(())
+}

@@ -18,8 +18,9 @@ use tracing::{info, warn};
 
 use crate::names;
 
-/// The name under which the Go project's operator is found in `managedFields`: that of its binary.
-const FORMER_MANAGERS: [&str; 3] = ["operator", "kube-events-operator", "manager"];
+/// The name under which the Go project's operator is found in `managedFields`: that of its binary
+/// (its Dockerfile), which is ours, too. It wrote by update, we apply.
+const FORMER_MANAGER: &str = "kube-events-operator";
 
 /// The webhooks that the Go project's bundle installed.
 pub(crate) const FORMER_WEBHOOKS: (&str, &str) =
@@ -50,7 +51,7 @@ fn claimed(entries: Vec<ManagedFieldsEntry>) -> Option<Vec<ManagedFieldsEntry>> 
     let is_former = |entry: &ManagedFieldsEntry| {
         entry.operation.as_deref() == Some("Update")
             && entry.subresource.as_deref().unwrap_or_default().is_empty()
-            && entry.manager.as_deref().is_some_and(|manager| FORMER_MANAGERS.contains(&manager))
+            && entry.manager.as_deref() == Some(FORMER_MANAGER)
     };
     let is_ours = |entry: &ManagedFieldsEntry| {
         entry.operation.as_deref() == Some("Apply")
@@ -156,7 +157,7 @@ mod tests {
     #[test]
     fn what_the_former_operator_wrote_becomes_ours() {
         let entries = vec![
-            entry("operator", "Update", &json!({"f:spec": {"f:a": {}}})),
+            entry(FORMER_MANAGER, "Update", &json!({"f:spec": {"f:a": {}}})),
             entry("kubectl-edit", "Update", &json!({"f:spec": {"f:foreign": {}}})),
             entry(names::OPERATOR, "Apply", &json!({"f:spec": {"f:b": {}}})),
         ];
