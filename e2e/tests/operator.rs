@@ -160,6 +160,23 @@ async fn objects_become_workloads_that_heal_and_go() -> Result<()> {
     let exporters = cluster.api::<Exporter>(NAMESPACE);
     let rulers = cluster.api::<Ruler>(NAMESPACE);
     let params = PostParams::default();
+    let resource = ApiResource::erase::<Exporter>(&());
+    let anything =
+        Api::<DynamicObject>::namespaced_with(cluster.client.clone(), NAMESPACE, &resource);
+    for (name, spec, refusal) in [
+        ("x".repeat(64), json!({}), "63 characters"),
+        (
+            "neither".to_owned(),
+            json!({"sinks": {"webhooks": [{}]}}),
+            "exactly one of url and service",
+        ),
+        ("unknown".to_owned(), json!({"startFrom": "then"}), "spec.startFrom"),
+    ] {
+        let object: DynamicObject = custom("Exporter", &name, &spec)?;
+        let refused = anything.create(&params, &object).await.err();
+        let refused = refused.with_context(|| format!("{name} was taken"))?.to_string();
+        ensure!(refused.contains(refusal), "{refused}");
+    }
     exporters.create(&params, &custom("Exporter", "events-exporter", &exporter())?).await?;
     rulers.create(&params, &custom("Ruler", "events-ruler", &ruler())?).await?;
 

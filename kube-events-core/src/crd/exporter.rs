@@ -29,6 +29,8 @@ use super::{CheckpointConfig, StartFrom, Workload, sinks::ExporterSinks};
         namespaced,
         derive = "PartialEq",
         status = "crate::crd::Status",
+        validation = kube::core::Rule::new("size(self.metadata.name) <= 63")
+            .message("the name becomes a label of the pods, and may have 63 characters at most"),
         printcolumn(
             name = "Available",
             type_ = "string",

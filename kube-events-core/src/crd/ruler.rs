@@ -30,6 +30,8 @@ use super::{Workload, sinks::RulerSinks};
         namespaced,
         derive = "PartialEq",
         status = "crate::crd::Status",
+        validation = kube::core::Rule::new("size(self.metadata.name) <= 63")
+            .message("the name becomes a label of the pods, and may have 63 characters at most"),
         printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas"),
         printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas"),
         printcolumn(
