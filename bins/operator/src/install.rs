@@ -84,7 +84,7 @@ impl Installation {
         if self.namespaced {
             return self.own(RBAC, "Role", role.name, rules);
         }
-        let mut object = self.cluster_wide(RBAC, "ClusterRole", role.name, rules);
+        let mut object = object(RBAC, "ClusterRole", role.name, rules);
         for target in role.aggregated_to {
             let label = format!("rbac.authorization.k8s.io/aggregate-to-{target}");
             object["metadata"]["labels"][label] = json!("true");
@@ -98,7 +98,7 @@ impl Installation {
             "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": self.namespace}],
         });
         match kind {
-            "ClusterRoleBinding" => self.cluster_wide(RBAC, kind, name, fields),
+            "ClusterRoleBinding" => object(RBAC, kind, name, fields),
             _ => self.own(RBAC, kind, name, fields),
         }
     }
@@ -156,14 +156,9 @@ impl Installation {
     }
 
     fn own(&self, version: &str, kind: &str, name: &str, fields: Value) -> Value {
-        let mut object = self.cluster_wide(version, kind, name, fields);
+        let mut object = object(version, kind, name, fields);
         object["metadata"]["namespace"] = json!(self.namespace);
         object
-    }
-
-    #[expect(clippy::unused_self, reason = "it reads like its sibling")]
-    fn cluster_wide(&self, version: &str, kind: &str, name: &str, fields: Value) -> Value {
-        object(version, kind, name, fields)
     }
 }
 
