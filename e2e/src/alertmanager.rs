@@ -3,7 +3,7 @@
 use crate::{port::free_ports, process::Process, tls::install_crypto};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, net::Ipv4Addr, path::Path, process::Command, time::Duration};
 use tempfile::TempDir;
 
 const START: Duration = Duration::from_secs(60);
@@ -14,6 +14,7 @@ const STOP: Duration = Duration::from_secs(30);
 pub struct Alertmanager {
     process: Process,
     url: String,
+    port: u16,
     http: reqwest::Client,
     _dir: TempDir,
 }
@@ -24,6 +25,14 @@ impl Alertmanager {
     /// # Errors
     /// When it does not start, with the end of its log.
     pub async fn start(program: &Path) -> Result<Self> {
+        Self::start_at(program, Ipv4Addr::LOCALHOST).await
+    }
+
+    /// The same at another address of this machine.
+    ///
+    /// # Errors
+    /// When it does not start, with the end of its log.
+    pub async fn start_at(program: &Path, address: Ipv4Addr) -> Result<Self> {
         install_crypto();
         let dir = tempfile::Builder::new().prefix("alertmanager-").tempdir()?;
         let [port] = free_ports()?;
@@ -33,18 +42,23 @@ impl Alertmanager {
         command
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.path={}", dir.path().join("data").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg(format!("--web.listen-address={address}:{port}"))
             .arg("--cluster.listen-address=");
         let mut process = Process::spawn("alertmanager", command, dir.path())?;
-        let url = format!("http://127.0.0.1:{port}");
+        let url = format!("http://{address}:{port}");
         let http = reqwest::Client::builder().no_proxy().build()?;
         process.ready(&http.get(format!("{url}/-/ready")), START).await?;
-        Ok(Self { process, url, http, _dir: dir })
+        Ok(Self { process, url, port, http, _dir: dir })
     }
 
-    /// The base URL, `http://127.0.0.1:PORT`.
+    /// The base URL, such as `http://127.0.0.1:PORT`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The port of [`url`](Self::url).
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The process, to freeze or to kill.

@@ -1,4 +1,5 @@
-//! etcd and kube-apiserver: everything of Kubernetes that this project talks to.
+//! etcd and kube-apiserver: everything of Kubernetes that this project talks to; and, where a test asks
+//! for them, the controllers that make pods of Deployments.
 
 use crate::{
     port::free_ports,
@@ -19,6 +20,7 @@ use kube::{
 use serde_json::{Value, json};
 use std::{
     env, fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -39,6 +41,7 @@ const STOP: Duration = Duration::from_secs(90);
 #[derive(Debug)]
 pub struct ControlPlane {
     // In the order in which they must end: an API server without etcd does not stop.
+    controllers: Option<Process>,
     api_server: Option<Process>,
     etcd: Process,
     assets: PathBuf,
@@ -50,6 +53,8 @@ pub struct ControlPlane {
 /// What a test may want to be different.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Where the API server is reached; etcd stays on 127.0.0.1.
+    pub address: Ipv4Addr,
     /// How long an Event is kept (`--event-ttl`).
     pub event_ttl: Duration,
     /// How often etcd's history is cut off (`--etcd-compaction-interval`); zero: never.
@@ -73,6 +78,7 @@ struct Ports {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            address: Ipv4Addr::LOCALHOST,
             event_ttl: Duration::from_secs(3600),
             compaction: Duration::from_secs(300),
             unlimited: false,
@@ -93,11 +99,12 @@ impl ControlPlane {
         let dir = tempfile::Builder::new().prefix("control-plane-").tempdir()?;
         let [etcd, peers, api_server] = free_ports()?;
         let ports = Ports { etcd, peers, api_server };
-        write_identities(dir.path())?;
-        write_kubeconfig(dir.path(), ports)?;
+        write_identities(dir.path(), settings.address)?;
         let etcd = start_etcd(assets, dir.path(), ports).await?;
         let assets = assets.to_owned();
-        let mut this = Self { api_server: None, etcd, assets, settings, ports, dir };
+        let mut this =
+            Self { controllers: None, api_server: None, etcd, assets, settings, ports, dir };
+        this.kubeconfig_for("kubeconfig", TOKEN)?;
         this.start_api_server().await?;
         Ok(this)
     }
@@ -126,7 +133,12 @@ impl ControlPlane {
 
     /// The API server's address, `https://127.0.0.1:PORT`: the same before and after a restart.
     pub fn url(&self) -> String {
-        url(self.ports)
+        format!("https://{}:{}", self.settings.address, self.ports.api_server)
+    }
+
+    /// The port of [`url`](Self::url).
+    pub fn port(&self) -> u16 {
+        self.ports.api_server
     }
 
     /// The administrator's bearer token.
@@ -145,7 +157,8 @@ impl ControlPlane {
     /// When it cannot be written.
     pub fn kubeconfig_for(&self, name: &str, token: &str) -> Result<PathBuf> {
         let path = self.dir.path().join(name);
-        fs::write(&path, kubeconfig(self.dir.path(), self.ports, token).to_string())?;
+        // JSON, which is YAML too.
+        fs::write(&path, kubeconfig(&self.url(), &self.ca(), token).to_string())?;
         Ok(path)
     }
 
@@ -252,11 +265,30 @@ impl ControlPlane {
         Ok(http.post(url).json(request).send().await?.error_for_status()?.json().await?)
     }
 
-    /// Stops the API server, then etcd, each by SIGTERM.
+    /// Starts kube-controller-manager: Deployments get pods, Services endpoints, and what has no owner
+    /// any more goes. Who runs the pods is [`Node`](crate::Node).
+    ///
+    /// # Errors
+    /// When it is not ready in time, with the end of its log.
+    pub async fn start_controllers(&mut self) -> Result<()> {
+        let [port] = free_ports()?;
+        let command = controllers(&self.assets, self.dir.path(), port);
+        let mut process = Process::spawn("kube-controller-manager", command, self.dir.path())?;
+        let http = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy();
+        let probe = http.build()?.get(format!("https://127.0.0.1:{port}/healthz"));
+        process.ready(&probe, START).await?;
+        self.controllers = Some(process);
+        Ok(())
+    }
+
+    /// Stops the controllers, then the API server, then etcd, each by SIGTERM.
     ///
     /// # Errors
     /// When one of them does not end in time.
     pub async fn stop(mut self) -> Result<()> {
+        if let Some(mut controllers) = self.controllers.take() {
+            controllers.stop(STOP).await?;
+        }
         self.stop_api_server().await?;
         self.etcd.stop(STOP).await.map(drop)
     }
@@ -280,12 +312,8 @@ async fn served(client: &Client, path: &str) -> Result<Option<()>> {
     }
 }
 
-fn url(ports: Ports) -> String {
-    format!("https://127.0.0.1:{}", ports.api_server)
-}
-
-fn write_identities(dir: &Path) -> Result<()> {
-    let identity = Identity::for_loopback()?;
+fn write_identities(dir: &Path, address: Ipv4Addr) -> Result<()> {
+    let identity = Identity::for_address(address)?;
     fs::write(dir.join("ca.crt"), identity.ca)?;
     fs::write(dir.join("tls.crt"), identity.certificate)?;
     fs::write(dir.join("tls.key"), identity.key)?;
@@ -296,19 +324,13 @@ fn write_identities(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// JSON, which is YAML too.
-fn write_kubeconfig(dir: &Path, ports: Ports) -> Result<()> {
-    fs::write(dir.join("kubeconfig"), kubeconfig(dir, ports, TOKEN).to_string())
-        .context("kubeconfig")
-}
-
-fn kubeconfig(dir: &Path, ports: Ports, token: &str) -> Value {
+fn kubeconfig(url: &str, ca: &Path, token: &str) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "e2e", "cluster": {
-            "server": url(ports),
-            "certificate-authority": dir.join("ca.crt"),
+            "server": url,
+            "certificate-authority": ca,
         }}],
         "users": [{"name": "user", "user": {"token": token}}],
         "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "user"}}],
@@ -342,7 +364,8 @@ fn api_server(assets: &Path, dir: &Path, ports: Ports, settings: &Settings) -> C
     command
         .arg(format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd))
         .arg(format!("--secure-port={}", ports.api_server))
-        .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+        .arg(format!("--bind-address={}", settings.address))
+        .arg(format!("--advertise-address={}", settings.address))
         // Nobody needs the Service `kubernetes`, and its endpoint may not be on loopback.
         .arg("--endpoint-reconciler-type=none")
         .arg(file("cert-dir", "certificates"))
@@ -361,5 +384,23 @@ fn api_server(assets: &Path, dir: &Path, ports: Ports, settings: &Settings) -> C
         .args(settings.unlimited.then_some("--max-requests-inflight=0"))
         .args(settings.unlimited.then_some("--max-mutating-requests-inflight=0"))
         .args(&settings.flags);
+    command
+}
+
+fn controllers(assets: &Path, dir: &Path, port: u16) -> Command {
+    let file = |flag, name| format!("--{flag}={}", dir.join(name).display());
+    let mut command = Command::new(assets.join("kube-controller-manager"));
+    command
+        .args(
+            ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"]
+                .map(|flag| file(flag, "kubeconfig")),
+        )
+        .args(["--bind-address=127.0.0.1", "--leader-elect=false"])
+        .arg(format!("--secure-port={port}"))
+        .arg(file("cert-dir", "controllers"))
+        .arg(file("root-ca-file", "ca.crt"))
+        .arg(file("service-account-private-key-file", "service-accounts.key"))
+        // A node here does not say every few seconds that it lives.
+        .arg("--controllers=*,-node-lifecycle-controller");
     command
 }

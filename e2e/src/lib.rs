@@ -3,7 +3,10 @@
 //!
 //! | type | what runs | where the program is found |
 //! |---|---|---|
-//! | [`ControlPlane`] | etcd and kube-apiserver | the folder in `KUBEBUILDER_ASSETS` |
+//! | [`ControlPlane`] | etcd and kube-apiserver, kube-controller-manager on demand | the folder in `KUBEBUILDER_ASSETS` |
+//! | [`Node`] | the pods of a control plane, as processes in namespaces | `ip`, `unshare`, `nsenter`, `chroot` |
+//! | [`Cluster`] | all of that with an Alertmanager and `kubectl` | as above |
+//! | [`Operator`] | a control plane with the bundle and the operator | `kubectl` in `KUBEBUILDER_ASSETS` |
 //! | [`Alertmanager`] | one replica of Alertmanager | `ALERTMANAGER`, or `PATH` |
 //! | [`Prometheus`] | a Prometheus that scrapes every second | `PROMETHEUS`, or `PATH` |
 //! | [`Program`] | a program of ours, with a configuration | the caller; [`Part::Program`] finds it |
@@ -14,7 +17,11 @@
 //! Events quickly and says what it created.
 
 mod alertmanager;
+mod cluster;
 mod control_plane;
+mod isolation;
+mod node;
+mod operator;
 mod part;
 mod port;
 mod process;
@@ -25,7 +32,11 @@ mod wait;
 mod workload;
 
 pub use alertmanager::Alertmanager;
+pub use cluster::Cluster;
 pub use control_plane::{ControlPlane, Settings};
+pub use isolation::isolated;
+pub use node::Node;
+pub use operator::Operator;
 pub use part::Part;
 pub use port::free_ports;
 pub use process::{Process, Usage};

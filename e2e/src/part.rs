@@ -12,6 +12,10 @@ use std::{
 pub enum Part {
     /// The folder with `etcd` and `kube-apiserver`.
     ControlPlane,
+    /// Another program of Kubernetes, in the same folder.
+    Kubernetes(&'static str),
+    /// The right to make namespaces, and the commands for it: the path is that of `unshare`.
+    Namespaces,
     /// The Alertmanager binary.
     Alertmanager,
     /// The Prometheus binary.
@@ -40,6 +44,12 @@ impl Part {
     fn locate(self) -> Result<PathBuf, String> {
         match self {
             Self::ControlPlane => control_plane(env::var_os("KUBEBUILDER_ASSETS").map(Into::into)),
+            Self::Kubernetes(name) => {
+                let assets = control_plane(env::var_os("KUBEBUILDER_ASSETS").map(Into::into))?;
+                let missing = format!("{} holds no {name}", assets.display());
+                existing(&assets.join(name)).ok_or(missing)
+            }
+            Self::Namespaces => namespaces(),
             Self::Alertmanager => {
                 installed("ALERTMANAGER", &["prometheus-alertmanager", "alertmanager"])
             }
@@ -59,16 +69,28 @@ fn control_plane(assets: Option<PathBuf>) -> Result<PathBuf, String> {
     Ok(assets)
 }
 
+fn namespaces() -> Result<PathBuf, String> {
+    if !rustix::process::geteuid().is_root() {
+        return Err("only root may make network namespaces".to_owned());
+    }
+    let found = |command| on_path(&[command]).ok_or(format!("{command} is not on PATH"));
+    ["ip", "nsenter", "chroot"].into_iter().try_for_each(|command| found(command).map(drop))?;
+    found("unshare")
+}
+
 fn installed(variable: &str, names: &[&str]) -> Result<PathBuf, String> {
     if let Some(path) = env::var_os(variable).map(PathBuf::from) {
         return existing(&path).ok_or(format!("{variable}={} is no file", path.display()));
     }
+    on_path(names).ok_or(format!("{} is not on PATH and {variable} is not set", names[0]))
+}
+
+fn on_path(names: &[&str]) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     names
         .iter()
         .flat_map(|name| env::split_paths(&path).map(move |dir| dir.join(name)))
         .find_map(|candidate| existing(&candidate))
-        .ok_or(format!("{} is not on PATH and {variable} is not set", names[0]))
 }
 
 fn program(name: &str) -> Result<PathBuf, String> {

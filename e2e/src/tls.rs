@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use std::net::Ipv4Addr;
 
 /// Makes `ring` the provider of every TLS connection of this process; harmless when repeated.
 pub fn install_crypto() {
@@ -9,7 +10,7 @@ pub fn install_crypto() {
     rustls::crypto::ring::default_provider().install_default().ok();
 }
 
-/// What a TLS server on 127.0.0.1 needs, and what its clients need, all PEM.
+/// What a TLS server on one address needs, and what its clients need, all PEM.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) ca: String,
@@ -18,13 +19,13 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn for_loopback() -> Result<Self> {
+    pub(crate) fn for_address(address: Ipv4Addr) -> Result<Self> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "kube-events e2e");
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
 
-        let names = ["127.0.0.1", "localhost"].map(String::from);
+        let names = [address.to_string(), "localhost".to_owned()];
         let key = KeyPair::generate()?;
         let certificate = CertificateParams::new(names)?.signed_by(&key, &ca)?;
         Ok(Self { ca: ca.pem(), certificate: certificate.pem(), key: key.serialize_pem() })

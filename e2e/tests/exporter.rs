@@ -79,7 +79,9 @@ impl Place {
         let expected = states.iter().map(identity).collect::<Result<Vec<_>>>()?;
         for (sink, events) in [("stdout", printed), ("webhook", self.receiver.accepted())] {
             assert!(events.iter().all(|event| event["apiVersion"] == version), "{sink}");
-            let arrived: Vec<_> = events.iter().filter_map(Identity::of).collect();
+            // The API server writes Events of its own there, when it is slow to start.
+            let events = events.iter().filter(|event| event["metadata"]["namespace"] != "default");
+            let arrived: Vec<_> = events.filter_map(Identity::of).collect();
             let report = Expectation::EveryState.check(&expected, &arrived);
             assert!(report.is_perfect(), "{sink}: {report:?}");
         }
@@ -137,7 +139,7 @@ async fn survive_a_restart_of_the_api_server(
     place.arrived(states.len()).await?;
     for reason in ["expired", "went_back"] {
         let gaps = format!("kube_events_gaps_total{{reason=\"{reason}\"}}");
-        assert_eq!(exporter.metric(&gaps).await?, None, "{reason}");
+        assert_eq!(exporter.metric(&gaps).await?, Some(0.0), "{reason}");
     }
     exporter.stop().await?;
     place.check(&states, version)?;

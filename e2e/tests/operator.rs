@@ -1,127 +1,22 @@
 //! The operator, installed from its bundle, on a real API server.
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::{ControlPlane, Part, Process, Settings, free_ports, until};
+use e2e::{Operator, Settings, until};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, Namespace, Service},
     rbac::v1::ClusterRoleBinding,
 };
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, ResourceExt as _,
     api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
 };
 use kube_events_core::crd::{Exporter, Rule, Ruler};
-use serde::Deserialize as _;
 use serde_json::{Value, json};
-use std::{path::PathBuf, process::Command, time::Duration};
-use tempfile::TempDir;
+use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);
-const NAMESPACE: &str = "kubesphere-logging-system";
-
-/// A cluster with an installed operator that runs with its own account's rights.
-struct Cluster {
-    _control_plane: ControlPlane,
-    client: Client,
-    operator: Process,
-    _dir: TempDir,
-}
-
-// === impl Cluster ===
-
-impl Cluster {
-    /// `None` when a part is missing.
-    async fn find() -> Result<Option<Self>> {
-        let Some(assets) = Part::ControlPlane.find() else { return Ok(None) };
-        let Some(operator) = Part::Program("kube-events-operator").find() else { return Ok(None) };
-        let Some(cli) = Part::Program("kube-events").find() else { return Ok(None) };
-        let control_plane = ControlPlane::start(&assets, Settings::default()).await?;
-        let client = control_plane.client().await?;
-        install(&client, &cli).await?;
-        let dir = tempfile::Builder::new().prefix("operator-").tempdir()?;
-        let operator = start(&control_plane, &operator, &dir).await?;
-        Ok(Some(Self { _control_plane: control_plane, client, operator, _dir: dir }))
-    }
-
-    fn api<K>(&self, namespace: &str) -> Api<K>
-    where
-        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
-    {
-        Api::namespaced(self.client.clone(), namespace)
-    }
-
-    /// Waits until an object is as `wanted` says.
-    async fn is<K>(&self, api: &Api<K>, name: &str, wanted: impl Fn(&K) -> bool) -> Result<K>
-    where
-        K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
-    {
-        let probe = async || Ok(api.get_opt(name).await?.filter(|object| wanted(object)));
-        match until(name, LIMIT, probe).await {
-            Ok(object) => Ok(object),
-            Err(error) => {
-                let found = api.get_opt(name).await?;
-                Err(error.context(format!("{found:#?}\n{}", self.operator.stderr()?)))
-            }
-        }
-    }
-}
-
-/// `kube-events bundle | kubectl apply --server-side -f -`.
-async fn install(client: &Client, cli: &PathBuf) -> Result<()> {
-    let bundle = Command::new(cli).arg("bundle").output()?;
-    ensure!(bundle.status.success(), "{}", String::from_utf8_lossy(&bundle.stderr));
-    for object in documents(&String::from_utf8(bundle.stdout)?)? {
-        let name = object.name_any();
-        let apply = async || {
-            // A kind that was just defined takes a moment.
-            Ok(applied(client, &object).await?.then_some(()))
-        };
-        until(&name, LIMIT, apply).await.with_context(|| name.clone())?;
-    }
-    Ok(())
-}
-
-fn documents(yaml: &str) -> Result<Vec<DynamicObject>> {
-    let values = yaml.split("\n---\n").map(serde_saphyr::from_str::<Value>);
-    values.map(|value| Ok(DynamicObject::deserialize(value?)?)).collect()
-}
-
-async fn applied(client: &Client, object: &DynamicObject) -> Result<bool> {
-    let types = object.types.as_ref().context("no kind")?;
-    let gvk = kube::core::GroupVersionKind::try_from(types)?;
-    let resource = ApiResource::from_gvk(&gvk);
-    let api = match object.namespace() {
-        Some(namespace) => {
-            Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &resource)
-        }
-        None => Api::all_with(client.clone(), &resource),
-    };
-    let params = PatchParams {
-        field_validation: Some(kube::api::ValidationDirective::Strict),
-        ..PatchParams::apply("kubectl").force()
-    };
-    match api.patch(&object.name_any(), &params, &Patch::Apply(object)).await {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-async fn start(control_plane: &ControlPlane, program: &PathBuf, dir: &TempDir) -> Result<Process> {
-    let token = control_plane.token_of(NAMESPACE, "kube-events-operator").await?;
-    let kubeconfig = control_plane.kubeconfig_for("operator", &token)?;
-    let [port] = free_ports()?;
-    let mut command = Command::new(program);
-    command
-        .arg(format!("--kubeconfig={}", kubeconfig.display()))
-        .arg(format!("--listen=127.0.0.1:{port}"))
-        .env("POD_NAMESPACE", NAMESPACE);
-    let mut process = Process::spawn("kube-events-operator", command, dir.path())?;
-    let http = reqwest::Client::builder().no_proxy().build()?;
-    process.ready(&http.get(format!("http://127.0.0.1:{port}/readyz")), LIMIT).await?;
-    Ok(process)
-}
+const NAMESPACE: &str = Operator::NAMESPACE;
 
 fn custom<K: serde::de::DeserializeOwned>(kind: &str, name: &str, spec: &Value) -> Result<K> {
     Ok(serde_json::from_value(json!({
@@ -156,13 +51,12 @@ fn exporter() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_become_workloads_that_heal_and_go() -> Result<()> {
-    let Some(cluster) = Cluster::find().await? else { return Ok(()) };
+    let Some(cluster) = Operator::find(Settings::default()).await? else { return Ok(()) };
     let exporters = cluster.api::<Exporter>(NAMESPACE);
     let rulers = cluster.api::<Ruler>(NAMESPACE);
     let params = PostParams::default();
     let resource = ApiResource::erase::<Exporter>(&());
-    let anything =
-        Api::<DynamicObject>::namespaced_with(cluster.client.clone(), NAMESPACE, &resource);
+    let anything = Api::<DynamicObject>::namespaced_with(cluster.client(), NAMESPACE, &resource);
     for (name, spec, refusal) in [
         ("x".repeat(64), json!({}), "63 characters"),
         (
@@ -189,7 +83,7 @@ async fn objects_become_workloads_that_heal_and_go() -> Result<()> {
     );
     cluster.is(&deployments, "events-ruler", |ruler| ruler.spec.replicas == Some(2)).await?;
     cluster.is(&cluster.api::<Service>(NAMESPACE), "events-ruler", |_| true).await?;
-    let bindings = Api::<ClusterRoleBinding>::all(cluster.client.clone());
+    let bindings = Api::<ClusterRoleBinding>::all(cluster.client());
     let binding = format!("kube-events-exporter:exporter:{NAMESPACE}:events-exporter");
     cluster.is(&bindings, &binding, |_| true).await?;
     let told = cluster
@@ -245,9 +139,9 @@ async fn objects_become_workloads_that_heal_and_go() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_are_judged_at_once() -> Result<()> {
-    let Some(cluster) = Cluster::find().await? else { return Ok(()) };
+    let Some(cluster) = Operator::find(Settings::default()).await? else { return Ok(()) };
     let shop: Namespace = serde_json::from_value(json!({"metadata": {"name": "shop"}}))?;
-    Api::all(cluster.client.clone()).create(&PostParams::default(), &shop).await?;
+    Api::all(cluster.client()).create(&PostParams::default(), &shop).await?;
     let rule = |labels: &Value, condition: &str| -> Result<Rule> {
         Ok(serde_json::from_value(json!({
             "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Rule",
@@ -302,7 +196,7 @@ async fn rules_are_judged_at_once() -> Result<()> {
 /// exporter, a finalizer that nobody takes off, and webhooks that nobody answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_go_operator_left_is_taken_over() -> Result<()> {
-    let Some(cluster) = Cluster::find().await? else { return Ok(()) };
+    let Some(cluster) = Operator::find(Settings::default()).await? else { return Ok(()) };
     let params =
         PostParams { field_manager: Some("kube-events-operator".into()), ..PostParams::default() };
     let exporters = cluster.api::<Exporter>(NAMESPACE);

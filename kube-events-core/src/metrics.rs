@@ -120,6 +120,10 @@ impl PipelineMetrics {
         counter("received", "Events that the source gave", &this.received);
         counter("source_errors", "Errors of the source, each tried again", &this.source_errors);
         counter("undecodable", "Lines that are not an Event", &this.undecodable);
+        // A counter that begins with its first gap would never be seen to increase by it.
+        for reason in [GapReason::Expired, GapReason::WentBack] {
+            drop(this.gaps.get_or_create(&GapLabel { reason: reason.as_str() }));
+        }
         registry.register(
             "gaps",
             "Stretches in which Events may be missing, by reason",
@@ -228,8 +232,10 @@ impl RulerMetrics {
         this
     }
 
-    /// The figures of one lane's sink.
+    /// The figures of one lane's sink; all that can be told of the lane is there from now on.
     pub fn sink(&self, lane: &str) -> SinkMetrics {
+        self.lost(lane, 0);
+        self.suppressed(lane, 0);
         self.sinks.of(lane)
     }
 

@@ -70,6 +70,52 @@ async fn a_stored_position_is_watched_from_without_a_list() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_whose_token_is_not_understood_begins_anew() {
+    let set_back = Answer::failure(504, "").cause("ResourceVersionTooLarge");
+    for refusal in [set_back, Answer::failure(400, "")] {
+        let script = Script::new([
+            Answer::page("10", "next", &[event("a", 1)]),
+            refusal,
+            Answer::page("7", "", &[event("b", 6)]),
+            Answer::watch(&[added("c", 8)]),
+        ]);
+        let observed = observe(&script, held(), 5).await;
+        assert_eq!(observed[0], "a@1");
+        assert_eq!(observed[2..], ["b@6", "progress 7", "c@8"], "{observed:?}");
+        assert_eq!(script.calls(), ["list", "list next", "list", "watch 7"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_is_set_back_during_a_list_is_a_gap() {
+    let script = Script::new([
+        Answer::probe("99"),
+        Answer::watch(&[expired()]),
+        Answer::probe("99"),
+        Answer::page("99", "next", &[event("a", 11)]),
+        Answer::failure(504, "").cause("ResourceVersionTooLarge"),
+        Answer::page("7", "", &[]),
+        Answer::page("7", "", &[event("b", 6)]),
+        Answer::watch(&[added("c", 8)]),
+    ]);
+    let observed = observe(&script, after("10", RECENTLY), 6).await;
+    assert_eq!(observed[0], "a@11");
+    assert_eq!(observed[2..], ["gap WentBack 10..7", "b@6", "progress 7", "c@8"], "{observed:?}");
+}
+
+/// A server that is slow for a moment has not forgotten where the list was.
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_late_is_asked_for_again() {
+    let script = Script::new([
+        Answer::page("10", "next", &[event("a", 1)]),
+        Answer::failure(504, ""),
+        Answer::page("10", "", &[event("b", 2)]),
+    ]);
+    observe(&script, held(), 4).await;
+    assert_eq!(script.calls(), ["list", "list next", "list next"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_an_expired_watch_only_what_is_newer_is_given() {
     let list = Answer::page("99", "", &[event("old", 9), event("at", 10), event("new", 11)]);
     for refusal in [Answer::failure(410, ""), Answer::watch(&[expired()])] {

@@ -1,6 +1,7 @@
 //! `kube-events demo`: the whole of it, on a cluster that lives in this process.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     io::{IsTerminal as _, Write as _},
     process::ExitCode,
@@ -25,7 +26,7 @@ use kube_events_ruler::Engine;
 use kube_events_rules::{RuleSet, Scope, default_rules};
 use kube_events_sinks::{Context as SinkContext, SinkConfig as _};
 use kube_events_testkit::{
-    AlertmanagerReceiver, ApiServer, Expectation, Extent, Identity, Receiver, Workload,
+    AlertmanagerReceiver, ApiServer, Expectation, Extent, Identity, Receiver, Recorded, Workload,
 };
 use serde::Serialize;
 use tokio::sync::watch;
@@ -51,7 +52,7 @@ pub struct DemoOptions {
 }
 
 pub(crate) const EXAMPLES: &str = "\
-Exit codes: 0 every Event arrived, 1 something is missing or went wrong.
+Exit codes: 0 every Event arrived, those of an object in order; 1 something is missing or went wrong.
 
 Examples:
   kube-events demo
@@ -64,10 +65,14 @@ struct Summary {
     delivered: usize,
     duplicates: usize,
     missing: usize,
+    out_of_order: usize,
     alerts: usize,
     notifications: usize,
     events_per_second: f64,
     seconds: f64,
+    /// Whether all arrived, those of an object in order, and nothing else.
+    #[serde(skip)]
+    complete: bool,
     #[serde(skip)]
     by_name: BTreeMap<String, usize>,
 }
@@ -93,7 +98,7 @@ pub(crate) fn start(options: DemoOptions) -> ExitCode {
     let log = LogOptions { level: "warn".to_owned(), ..LogOptions::default() };
     kube_events_daemon::run(&log, Threads::PerCore, |shutdown| async move {
         let complete = run(options, shutdown).await?;
-        anyhow::ensure!(complete, "not every Event arrived");
+        anyhow::ensure!(complete, "not every Event arrived, or not in order");
         Ok(())
     })
 }
@@ -138,7 +143,7 @@ async fn run(options: DemoOptions, shutdown: CancellationToken) -> anyhow::Resul
     let summary = stage.summary(&created, start.elapsed());
     drop(stage);
     print(&summary, options.json)?;
-    Ok(summary.missing == 0)
+    Ok(summary.complete)
 }
 
 // === impl Stage ===
@@ -183,12 +188,16 @@ impl Stage {
 
     /// Waits until the webhook got as many Events, but not for ever.
     async fn everything_delivered(&self, created: usize) {
+        // Requests and lines that were counted already.
+        let counted = Cell::new((0, 0));
+        let all = |records: &[Recorded]| {
+            let (requests, before) = counted.get();
+            let arrived = before + records[requests..].iter().map(lines).sum::<usize>();
+            counted.set((records.len(), arrived));
+            arrived >= created
+        };
         // Running out of patience shows in the summary, as missing Events.
-        drop(
-            self.webhook
-                .wait_for(PATIENCE, |records| records.iter().map(lines).sum::<usize>() >= created)
-                .await,
-        );
+        drop(self.webhook.wait_for(PATIENCE, all).await);
     }
 
     async fn watched(
@@ -221,10 +230,12 @@ impl Stage {
             delivered: report.delivered,
             duplicates: report.duplicates,
             missing: report.missing.len(),
+            out_of_order: report.out_of_order,
             alerts: alerts.len(),
             notifications: self.notified.accepted().len(),
             events_per_second,
             seconds: (seconds * 10.0).round() / 10.0,
+            complete: report.is_complete(),
             by_name,
         }
     }
@@ -236,7 +247,7 @@ fn rules() -> RuleSet {
     rules.build()
 }
 
-fn lines(record: &kube_events_testkit::Recorded) -> usize {
+fn lines(record: &Recorded) -> usize {
     let taken = record.answered.is_some_and(|status| status / 100 == 2);
     if taken { record.body.split(|byte| *byte == b'\n').count() - 1 } else { 0 }
 }
@@ -326,6 +337,7 @@ fn print(summary: &Summary, json: bool) -> anyhow::Result<()> {
     writeln!(out, "Events delivered        {:>8}", summary.delivered)?;
     writeln!(out, "  more than once        {:>8}", summary.duplicates)?;
     writeln!(out, "  missing               {:>8}", summary.missing)?;
+    writeln!(out, "  out of order          {:>8}", summary.out_of_order)?;
     writeln!(out, "Events a second         {:>8}", summary.events_per_second)?;
     writeln!(out, "Notifications           {:>8}", summary.notifications)?;
     writeln!(out, "Alerts in Alertmanager  {:>8}", summary.alerts)?;

@@ -75,6 +75,16 @@ impl Answer {
         Self { status, ..Self::new([Piece::Text(body)]) }
     }
 
+    /// A failure with a cause of this reason.
+    pub(crate) fn cause(mut self, reason: &str) -> Self {
+        let Some(Piece::Text(text)) = self.body.first_mut() else { panic!("no failure") };
+        let details =
+            format!(r#","details":{{"causes":[{{"reason":"{reason}","message":"no"}}]}}}}"#);
+        text.pop();
+        text.extend(details.into_bytes());
+        self
+    }
+
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self

@@ -41,6 +41,8 @@ pub(super) struct Failure {
     pub(super) error: SourceError,
     /// Where a list whose snapshot has expired goes on, as of now.
     pub(super) token: Option<String>,
+    /// The version asked for is newer than any that the server has.
+    is_ahead: bool,
 }
 
 // === impl Scope ===
@@ -154,8 +156,11 @@ async fn refused(action: &'static str, answer: Response<Body>) -> Failure {
     });
     status.code = code;
     let token = status.metadata.as_ref().and_then(|list| list.continue_.clone());
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    let is_ahead = causes.any(|cause| cause.reason == "ResourceVersionTooLarge");
     let mut failure = failed(action, status);
     failure.token = token.filter(|token| !token.is_empty());
+    failure.is_ahead = is_ahead;
     if let (SourceError::Status { retry_after: known, .. }, Some(seconds)) =
         (&mut failure.error, retry_after)
     {
@@ -202,10 +207,17 @@ impl Failure {
     pub(super) fn is_expired(&self) -> bool {
         matches!(self.error, SourceError::Status { code: 410, .. })
     }
+
+    /// The server will never understand the token of this page: its history was set back while the
+    /// list was under way, or another version of it made the token. The answer is 504 with a cause
+    /// then (`storage.NewTooLargeResourceVersionError`), or 400.
+    pub(super) fn refuses_token(&self) -> bool {
+        self.is_ahead || matches!(self.error, SourceError::Status { code: 400, .. })
+    }
 }
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
-        Self { error, token: None }
+        Self { error, token: None, is_ahead: false }
     }
 }

@@ -291,13 +291,15 @@ impl Source {
                 let page = Arriving::new(body, asked, Page::new(self.max_line));
                 State::Items(listing, Box::new(page))
             }
-            Err(Failure { token: Some(token), error }) if listing.token.is_some() => {
+            Err(Failure { token: Some(token), error, .. }) if listing.token.is_some() => {
                 debug!(%error, "the list's snapshot has expired; the rest is listed as of now");
                 listing.token = Some(token);
                 listing.is_later = true;
                 State::List(listing).after(self.backoff.next())
             }
-            Err(failure) if failure.is_expired() => {
+            Err(failure)
+                if failure.is_expired() || listing.token.is_some() && failure.refuses_token() =>
+            {
                 let anew = Listing::since(listing.since);
                 self.fail(failure, State::List(anew))
             }
