@@ -122,7 +122,8 @@ async fn a_crowd_is_served_and_then_left_in_peace() -> Result<()> {
     let begun = Instant::now();
     create::<Rule>(&operator, RULES, rule).await?;
     create::<Exporter>(&operator, OF_EACH, |_| json!({"sinks": {"stdout": {}}})).await?;
-    create::<Ruler>(&operator, OF_EACH, |_| json!({"sinks": {"stdout": {}}})).await?;
+    let ruler = |_| json!({"sinks": {"stdout": {"type": "alert"}}});
+    create::<Ruler>(&operator, OF_EACH, ruler).await?;
     let created = begun.elapsed();
     settled::<Rule>(&operator, "Programmed", "True").await?;
     settled::<Exporter>(&operator, "Degraded", "False").await?;

@@ -67,9 +67,11 @@ pub(crate) async fn apply(
         None => Api::all_with(client.clone(), &child.resource),
     };
     let failed = |source| child.failed(source);
-    let live = match api.get_opt(&child.name).await {
-        Ok(live) => live,
-        // A kind that the cluster does not know.
+    let live = match api.get(&child.name).await {
+        Ok(live) => Some(live),
+        Err(kube::Error::Api(status)) if child.is_unknown(&status) => {
+            return Ok(Outcome::Unchanged);
+        }
         Err(kube::Error::Api(status)) if status.code == 404 => None,
         Err(error) => return Err(failed(error)),
     };
@@ -90,11 +92,7 @@ pub(crate) async fn apply(
     let params = PatchParams::apply(names::OPERATOR).force();
     let Some(live) = live else {
         let applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
-        return match applied {
-            Ok(_) => Ok(Outcome::Created),
-            Err(kube::Error::Api(status)) if child.is_unknown(&status) => Ok(Outcome::Unchanged),
-            Err(error) => Err(failed(error)),
-        };
+        return applied.map(|_| Outcome::Created).map_err(failed);
     };
     takeover::claim(&api, &live).await.map_err(failed)?;
     let held = serde_json::to_value(&live).unwrap_or_default();
@@ -187,9 +185,10 @@ impl Child {
         }
     }
 
-    /// Whether the API server has never heard of the kind.
+    /// Whether the API server has never heard of the kind: it names no object that it did not find.
     fn is_unknown(&self, status: &Status) -> bool {
-        status.code == 404 && self.resource.group == "monitoring.coreos.com"
+        let named = status.details.as_ref().is_some_and(|details| !details.name.is_empty());
+        status.code == 404 && !named && self.resource.group == "monitoring.coreos.com"
     }
 
     fn failed(&self, source: kube::Error) -> ApplyError {
