@@ -14,6 +14,7 @@ mod crds;
 mod demo;
 mod rules;
 mod run;
+mod upgrade;
 
 use std::{io, process::ExitCode};
 
@@ -24,6 +25,7 @@ pub use completions::CompletionsOptions;
 pub use demo::DemoOptions;
 pub use rules::{CheckOptions, DefaultsOptions, EvalOptions, EventApi, Format, RulesCommand};
 pub use run::{RunOptions, SinkArgument};
+pub use upgrade::UpgradeOptions;
 
 /// Kubernetes Events: kept, delivered, and turned into notifications and alerts by rules.
 #[derive(Clone, Debug, Parser)]
@@ -52,6 +54,9 @@ pub enum Command {
     /// Print everything that installs the operator.
     #[command(after_help = bundle::EXAMPLES)]
     Bundle(BundleOptions),
+    /// Delete what the Go project left in a cluster that now has our operator.
+    #[command(after_help = upgrade::EXAMPLES)]
+    Upgrade(UpgradeOptions),
     /// Print a script that completes commands in a shell.
     Completions(CompletionsOptions),
 }
@@ -83,6 +88,7 @@ impl Cli {
             Command::Rules(command) => command.run(),
             Command::Crds => crds::run(),
             Command::Bundle(options) => bundle::run(options),
+            Command::Upgrade(options) => return upgrade::start(options),
             Command::Completions(options) => completions::run(&options),
         };
         ended.unwrap_or_else(|error| failed(&error))

@@ -71,7 +71,7 @@ fn our_commands_are_understood() {
         }
         understood += 1;
     }
-    assert_eq!(understood, 8);
+    assert_eq!(understood, 9);
 }
 
 fn check<T: Parser>(words: &[&str]) {

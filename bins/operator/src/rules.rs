@@ -31,6 +31,9 @@ const CONCURRENCY: u16 = 4;
 /// When a Rule whose status could not be written is looked at again.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// How many Rulers the status of a Rule names.
+const MOST_NAMED: usize = 3;
+
 /// Which namespaces there are, where the operator may know.
 pub(crate) type Namespaces = Option<Store<PartialObjectMeta<Namespace>>>;
 
@@ -140,7 +143,10 @@ impl RuleContext {
             };
             return finding(false, "NoRuler", why.to_owned());
         }
-        let by = format!("looked at by {}", looking.join(", "));
+        // Not all of many: each further one would be a write to every Rule.
+        let others = if looking.len() > MOST_NAMED { " and others" } else { "" };
+        looking.truncate(MOST_NAMED);
+        let by = format!("looked at by {}{others}", looking.join(", "));
         if accepted { finding(true, "Programmed", by) } else { finding(false, "NotAccepted", by) }
     }
 

@@ -171,13 +171,18 @@ fn managed(cluster: &Cluster, kind: &str, spec: &Value, rights: &str) -> Result<
     labels["app"] = json!(name);
     let (verbs, resources) = rights.split_once(' ').context("verbs and resources")?;
     let role = format!("{NAMESPACE}-{name}");
-    cluster.shell(&format!(
-        "kubectl create clusterrole {role} --verb={verbs} --resource={resources} \
-         --field-manager={OPERATOR}"
-    ))?;
+    for (kind, rights) in [
+        ("clusterrole", format!("--verb={verbs} --resource={resources}")),
+        ("clusterrolebinding", format!("--clusterrole={role} --serviceaccount={NAMESPACE}:{name}")),
+    ] {
+        cluster.shell(&format!(
+            "kubectl create {kind} {role} {rights} --field-manager={OPERATOR} -o yaml --dry-run=client |
+             kubectl label -f - --local -o yaml {name}={name} {name}-ns={NAMESPACE} |
+             kubectl create --field-manager={OPERATOR} -f -"
+        ))?;
+    }
     let config = json!({format!("{name}.yaml"): json!({"sinks": spec["sinks"]}).to_string()});
     let mut objects = vec![
-        binding(&role, &name),
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}),
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": config}),
         json!({

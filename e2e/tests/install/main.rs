@@ -253,6 +253,12 @@ fn an_upgrade_from_the_go_project_keeps_delivering() -> Result<()> {
         }
 
         ensure!(cluster.shell(deployments)? == former, "a Deployment was replaced");
+        let left = cluster.shell("kube-events upgrade")?;
+        ensure!(left == "nothing of the Go project is left\n", "{left}");
+        let objects = cluster.objects()?;
+        let left: Vec<_> =
+            objects.iter().filter(|it| it.contains("kube-events-admission")).collect();
+        ensure!(left.is_empty(), "{left:?}");
         cluster.apply(&tenant)?;
         // Nothing holds the objects back that the old operator's finalizers did.
         cluster.shell("kubectl delete ex,erl --all -A --timeout=60s")?;
