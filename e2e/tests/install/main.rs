@@ -25,22 +25,26 @@ fn book(heading: &str) -> Vec<&'static str> {
 
 /// Lets an Event happen in the namespace `shop` that the usual rules alert on.
 async fn back_off(cluster: &Cluster, pod: &str) -> Result<()> {
-    create(&cluster.control_plane().client().await?, pod).await
+    back_off_in(cluster, "shop", pod).await
 }
 
-async fn create(client: &Client, pod: &str) -> Result<()> {
+async fn back_off_in(cluster: &Cluster, namespace: &str, pod: &str) -> Result<()> {
+    create(&cluster.control_plane().client().await?, namespace, pod).await
+}
+
+async fn create(client: &Client, namespace: &str, pod: &str) -> Result<()> {
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let event = json!({
-        "metadata": {"name": format!("{pod}.1"), "namespace": "shop"},
+        "metadata": {"name": format!("{pod}.1"), "namespace": namespace},
         "involvedObject": {
-            "kind": "Pod", "apiVersion": "v1", "namespace": "shop", "name": pod,
+            "kind": "Pod", "apiVersion": "v1", "namespace": namespace, "name": pod,
             "fieldPath": "spec.containers{app}",
         },
         "reason": "BackOff", "type": "Warning", "message": "Back-off restarting failed container",
         "firstTimestamp": now, "lastTimestamp": now, "count": 4,
         "source": {"component": "kubelet"},
     });
-    let events = Api::<Event>::namespaced(client.clone(), "shop");
+    let events = Api::<Event>::namespaced(client.clone(), namespace);
     events.create(&PostParams::default(), &serde_json::from_value(event)?).await?;
     Ok(())
 }
@@ -219,6 +223,58 @@ async fn a_change_is_read_without_a_restart(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// A namespace's own installation has rights in no other, and exports and rules on its Events alone.
+#[test]
+fn one_namespace_is_served_by_the_book() -> Result<()> {
+    isolated("one_namespace_is_served_by_the_book", async {
+        let Some(cluster) = Cluster::find().await? else { return Ok(()) };
+        for namespace in ["shop", "team"] {
+            cluster.shell(&format!("kubectl create namespace {namespace}"))?;
+        }
+        for command in book("In one namespace") {
+            cluster.shell(command)?;
+        }
+        let sinks = json!({"stdout": {}, "webhooks": [{"service": {
+            "namespace": "team", "name": "events-ruler", "port": 8443, "path": "/events",
+        }}]});
+        let url = cluster.alertmanager().url();
+        for (kind, name, sinks) in [
+            ("Exporter", "events-exporter", sinks),
+            ("Ruler", "events-ruler", json!({"alertmanagers": [{"urls": [url]}]})),
+        ] {
+            cluster.apply(&json!({
+                "apiVersion": "events.kubesphere.io/v1alpha1", "kind": kind,
+                "metadata": {"name": name, "namespace": "team"}, "spec": {"sinks": sinks},
+            }))?;
+        }
+        let scope = json!({"kubesphere.io/rule-scope": "namespace"});
+        let mut own = rule("own", &scope, "reason = \"BackOff\"");
+        own["metadata"]["namespace"] = json!("team");
+        cluster.apply(&own)?;
+        let ready = "kubectl -n team get ex,erl,er -o \
+            jsonpath='{range .items[*]}{.status.readyReplicas}{.status.conditions[*].reason} {end}'";
+        let well = |text: &str| {
+            text.starts_with("1PodsReady")
+                && text.contains(" 1PodsReady")
+                && text.contains("Programmed")
+        };
+        cluster.prints(ready, well).await?;
+
+        back_off_in(&cluster, "shop", "foreign").await?;
+        back_off_in(&cluster, "team", "own").await?;
+        let labels = alerted(&cluster, "own").await?;
+        ensure!(labels["alertname"] == "OfTheShop" && labels["namespace"] == "team", "{labels}");
+        let exported = cluster.node().stdout("events-exporter")?;
+        ensure!(exported.contains("own.1") && !exported.contains("foreign.1"), "{exported}");
+        for account in ["kube-events-operator", "events-exporter", "events-ruler"] {
+            let anyone = rights::granted(&cluster, "shop:default", "shop")?;
+            let granted = rights::granted(&cluster, &format!("team:{account}"), "shop")?;
+            ensure!(granted == anyone, "{account}: {:?}", granted.difference(&anyone));
+        }
+        cluster.stop().await
+    })
+}
+
 /// The Go project's objects, children and webhooks are there; the bundle is applied over them, while Events happen.
 #[test]
 fn an_upgrade_from_the_go_project_keeps_delivering() -> Result<()> {
@@ -276,7 +332,7 @@ async fn happen(client: Client, mut stopped: oneshot::Receiver<()>) -> Result<Ve
             _ = &mut stopped => return Ok(pods),
         }
         let pod = format!("during-{}", pods.len());
-        create(&client, &pod).await?;
+        create(&client, "shop", &pod).await?;
         pods.push(pod);
     }
 }
