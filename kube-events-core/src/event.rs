@@ -304,6 +304,10 @@ impl Item for Event {
     fn identify<H: Hasher>(&self, state: &mut H) {
         self.uid().hash(state);
         self.resource_version().hash(state);
+        // Not every sender gives one; then the text is all there is.
+        if self.uid().is_empty() {
+            self.0.text.hash(state);
+        }
     }
 }
 

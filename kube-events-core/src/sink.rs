@@ -52,6 +52,7 @@ pub trait Sink<T>: Send + Sync {
 #[derive(Debug)]
 pub struct SendError {
     kind: SendErrorKind,
+    accepted: Vec<usize>,
     source: Box<dyn StdError + Send + Sync>,
 }
 
@@ -94,7 +95,7 @@ pub fn sink_fn<F>(function: F) -> SinkFn<F> {
 impl SendError {
     /// The same batch can succeed later.
     pub fn retry(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind: SendErrorKind::Retry { after: None }, source: source.into() }
+        Self::new(SendErrorKind::Retry { after: None }, source)
     }
 
     /// The same batch can succeed when `after` has passed.
@@ -102,17 +103,34 @@ impl SendError {
         after: Duration,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self { kind: SendErrorKind::Retry { after: Some(after) }, source: source.into() }
+        Self::new(SendErrorKind::Retry { after: Some(after) }, source)
     }
 
     /// These items are refused for good, and all others were accepted.
     pub fn reject(items: Vec<usize>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind: SendErrorKind::Reject { items: Some(items) }, source: source.into() }
+        Self::new(SendErrorKind::Reject { items: Some(items) }, source)
     }
 
     /// The whole batch is refused for good.
     pub fn reject_all(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind: SendErrorKind::Reject { items: None }, source: source.into() }
+        Self::new(SendErrorKind::Reject { items: None }, source)
+    }
+
+    fn new(kind: SendErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { kind, accepted: Vec::new(), source: source.into() }
+    }
+
+    /// Adds to an error that can pass the places of items that the destination has already.
+    #[must_use]
+    pub fn with_accepted(self, places: Vec<usize>) -> Self {
+        Self { accepted: places, ..self }
+    }
+
+    /// The places of items that the destination has although the batch as a whole can only succeed
+    /// later. Whoever makes a new batch can leave them out; sending the same batch again is right
+    /// too.
+    pub fn accepted(&self) -> &[usize] {
+        &self.accepted
     }
 
     /// What the sender can do.

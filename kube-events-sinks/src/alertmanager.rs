@@ -18,7 +18,8 @@
 //! have notified, but not what fires.
 //!
 //! # Replicas that are slow or away
-//! Every replica has a queue of its own, with at most [`QUEUE_ALERTS`] alerts, and the latest of
+//! A batch goes in pieces of at most 512 alerts, one after another. What one replica refuses others
+//! have two seconds to take. Every replica has a queue of its own, with at most [`QUEUE_ALERTS`] alerts, and the latest of
 //! those with equal labels. So a replica that hangs delays nobody, and one that comes back, or is
 //! new, gets what still fires and nothing else.
 //!
@@ -42,14 +43,17 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
+use futures::{Stream, StreamExt, future::join_all, stream::FuturesUnordered};
 use jiff::Timestamp;
 use kube_events_core::{
     Alert, Batch, SendError, Sink,
     crd::sinks::{Compression, RulerAlertmanagerSink, Scheme},
-    sink::Timeout,
+    sink::{SendErrorKind, Timeout},
 };
-use tokio::sync::{Mutex, oneshot};
+use tokio::{
+    sync::{Mutex, oneshot},
+    time::{Instant, timeout_at},
+};
 
 #[cfg(feature = "kubernetes")]
 pub(crate) use self::replicas_of_service::{BackendPort, ServiceReplicas};
@@ -60,7 +64,7 @@ pub use self::{
 };
 use self::{
     firing::{Firing, Queued},
-    replica::{Replica, Verdict},
+    replica::{REQUEST_ALERTS, Replica, Verdict},
 };
 use crate::{
     ConfigError,
@@ -98,6 +102,9 @@ pub struct AlertmanagerOptions {
     pub alert_duration: Duration,
 }
 
+/// For how long other replicas may still take an alert that one has refused.
+const SECOND_OPINION: Duration = Duration::from_secs(2);
+
 /// No replica took the alerts.
 #[derive(Debug, thiserror::Error)]
 #[error("no replica of Alertmanager accepted: {0}")]
@@ -128,15 +135,29 @@ impl Alertmanager {
         })
     }
 
+    /// Delivers alerts, no more at once than a replica takes in one request.
+    async fn send_piece(&self, alerts: &[Alert]) -> Result<(), SendError> {
+        let mut verdicts = self.queue(alerts).await?;
+        let mut summary = Summary::default();
+        while let Some(verdict) = summary.next_of(&mut verdicts).await {
+            match verdict {
+                Ok(Verdict::Accepted) => return Ok(()),
+                Ok(verdict) => summary.add(verdict),
+                Err(_) => summary.add(Verdict::failed("it is no replica any more")),
+            }
+        }
+        summary.result(alerts)
+    }
+
     /// Queues the alerts for every replica; each will say what became of them.
     async fn queue(
         &self,
-        batch: &Batch<Alert>,
+        alerts: &[Alert],
     ) -> Result<FuturesUnordered<oneshot::Receiver<Verdict>>, SendError> {
         let urls = self.endpoints.urls().await.map_err(SendError::retry)?;
         let mut state = self.state.lock().await;
         self.adjust(&mut state, urls).map_err(SendError::retry)?;
-        let alerts: Vec<_> = batch.iter().map(|alert| self.queued(alert)).collect();
+        let alerts: Vec<_> = alerts.iter().map(|alert| self.queued(alert)).collect();
         state.firing.extend(alerts.iter().cloned());
         Ok(state.replicas.values().map(|replica| replica.queue(alerts.iter().cloned())).collect())
     }
@@ -171,16 +192,25 @@ impl Alertmanager {
 #[async_trait]
 impl Sink<Alert> for Alertmanager {
     async fn send(&self, batch: &Batch<Alert>) -> Result<(), SendError> {
-        let mut verdicts = self.queue(batch).await?;
-        let mut summary = Summary::default();
-        while let Some(verdict) = verdicts.next().await {
-            match verdict {
-                Ok(Verdict::Accepted) => return Ok(()),
-                Ok(verdict) => summary.add(verdict),
-                Err(_) => summary.add(Verdict::failed("it is no replica any more")),
+        let (mut refused, mut last) = (Vec::new(), None);
+        for (number, piece) in batch.chunks(REQUEST_ALERTS).enumerate() {
+            let begin = number * REQUEST_ALERTS;
+            match self.send_piece(piece).await {
+                Ok(()) => {}
+                Err(error) if error.is_retry() => {
+                    let accepted = (0..begin).filter(|place| !refused.contains(place)).collect();
+                    return Err(error.with_accepted(accepted));
+                }
+                Err(error) => {
+                    refused.extend(places(&error, piece.len()).into_iter().map(|at| begin + at));
+                    last = Some(error);
+                }
             }
         }
-        summary.result(batch)
+        match last {
+            None => Ok(()),
+            Some(error) => Err(SendError::reject(refused, error)),
+        }
     }
 
     async fn close(&self) -> Result<(), SendError> {
@@ -196,17 +226,35 @@ impl fmt::Debug for Alertmanager {
     }
 }
 
+/// The places that an error refuses in a batch of this length.
+fn places(error: &SendError, len: usize) -> Vec<usize> {
+    match error.kind() {
+        SendErrorKind::Reject { items: Some(items) } => items.clone(),
+        _ => (0..len).collect(),
+    }
+}
+
 /// What replicas say, none of which accepted everything.
 #[derive(Default)]
 struct Summary {
     /// What everyone refuses who looked at it; the reason is that of the last.
     refused: Option<(HashSet<u64>, String)>,
+    /// Until then others may still take what one refuses.
+    until: Option<Instant>,
     failures: Vec<(Option<Duration>, String)>,
 }
 
 // === impl Summary ===
 
 impl Summary {
+    /// The next verdict. Once somebody has refused, whoever hangs is not waited for any more.
+    async fn next_of<V: Stream + Unpin>(&self, verdicts: &mut V) -> Option<V::Item> {
+        match self.until {
+            None => verdicts.next().await,
+            Some(until) => timeout_at(until, verdicts.next()).await.ok().flatten(),
+        }
+    }
+
     fn add(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Accepted => {}
@@ -215,17 +263,18 @@ impl Summary {
                     fingerprints.retain(|fingerprint| others.contains(fingerprint));
                 }
                 self.refused = Some((fingerprints, reason));
+                self.until.get_or_insert(Instant::now() + SECOND_OPINION);
             }
             Verdict::Failed { after, reason } => self.failures.push((after, reason)),
         }
     }
 
-    fn result(self, batch: &Batch<Alert>) -> Result<(), SendError> {
+    fn result(self, alerts: &[Alert]) -> Result<(), SendError> {
         if let Some((fingerprints, reason)) = self.refused {
             let refused = |(place, alert): (usize, &Alert)| {
                 fingerprints.contains(&alert.fingerprint()).then_some(place)
             };
-            let places: Vec<_> = batch.iter().enumerate().filter_map(refused).collect();
+            let places: Vec<_> = alerts.iter().enumerate().filter_map(refused).collect();
             // None: what one replica refused another took.
             if places.is_empty() {
                 return Ok(());

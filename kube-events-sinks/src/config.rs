@@ -22,7 +22,7 @@ use kube_events_core::{
     },
 };
 
-use crate::{ConfigError, Lane};
+use crate::{ConfigError, Lane, lane::name_of};
 
 /// In place of a sink that is not part of this build.
 #[allow(unused_macros, reason = "no sink may be missing")]
@@ -192,7 +192,22 @@ impl SinkConfig for RulerSinks {
         }
         for (field, sink) in fields("sinks.webhooks", &self.webhooks) {
             let plain = webhook_of(sink);
-            add!(lanes, names, field, sink.r#type, webhook(&plain, sink.required, context));
+            match sink.r#type {
+                RulerSinkType::Notification => {
+                    let lane = webhook::lane(&plain, sink.required, context);
+                    let lane = lane.map_err(|error| error.within(&field))?;
+                    lanes.notifications.push(names.check(lane, field)?);
+                }
+                RulerSinkType::Alert => {
+                    let lane = webhook::lane(&plain, sink.required, context);
+                    let mut lane = lane.map_err(|error| error.within(&field))?;
+                    if plain.name.is_none() {
+                        // One receiver may take notifications as well.
+                        lane.name = name_of("webhook", &format!("{} alert", lane.name));
+                    }
+                    lanes.alerts.push(names.check(lane, field)?);
+                }
+            }
         }
         for (field, sink) in fields("sinks.files", &self.files) {
             let plain = file_of(sink);
@@ -290,7 +305,10 @@ impl Names {
             return Err(ConfigError::new(field, "its name is empty"));
         }
         if let Some(other) = self.0.get(&lane.name) {
-            let reason = format!("{other} has the name {:?} too", lane.name);
+            let reason = format!(
+                "{other} has the name {:?} too; `name` (of an Alertmanager `lane`) gives another",
+                lane.name
+            );
             return Err(ConfigError::new(field, reason));
         }
         self.0.insert(lane.name.clone(), field);

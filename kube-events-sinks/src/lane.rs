@@ -1,6 +1,6 @@
 //! A sink with the name that it goes by.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use kube_events_core::Sink;
 
@@ -12,15 +12,31 @@ pub struct Lane<T> {
     pub name: String,
     /// Whether the sender of what came in has to wait for this sink. In an exporter always true.
     pub required: bool,
+    /// The longest time that one delivery may take, before it is given up and tried again: more
+    /// than one request of the sink may.
+    pub timeout: Duration,
     /// The sink, with its timeouts; patience and metrics are for its user to add.
     pub sink: Box<dyn Sink<T>>,
 }
+
+/// The longest time that a delivery may take where nothing else is said.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// So much longer than one request a delivery may take, so that the request ends first.
+#[cfg(any(feature = "alertmanager", feature = "webhook"))]
+const MARGIN: Duration = Duration::from_secs(5);
 
 // === impl Lane ===
 
 impl<T> Lane<T> {
     pub(crate) fn new(name: String, required: bool, sink: impl Sink<T> + 'static) -> Self {
-        Self { name, required, sink: Box::new(sink) }
+        Self { name, required, timeout: TIMEOUT, sink: Box::new(sink) }
+    }
+
+    /// For a sink whose requests may take so long each.
+    #[cfg(any(feature = "alertmanager", feature = "webhook"))]
+    pub(crate) fn requests_within(self, limit: Duration) -> Self {
+        Self { timeout: TIMEOUT.max(limit + MARGIN), ..self }
     }
 }
 
@@ -29,6 +45,7 @@ impl<T> fmt::Debug for Lane<T> {
         f.debug_struct("Lane")
             .field("name", &self.name)
             .field("required", &self.required)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }

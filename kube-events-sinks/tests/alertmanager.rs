@@ -171,6 +171,32 @@ async fn a_replica_that_hangs_delays_nobody() {
 }
 
 #[tokio::test]
+async fn a_replica_that_hangs_does_not_hold_up_a_refusal_for_long() {
+    let [strict, hanging] = [Receiver::start().await.unwrap(), Receiver::start().await.unwrap()];
+    strict.reject_bodies_with("sample2");
+    hanging.usually(|_| Reply::hang());
+    let sink = of(&[&strict, &hanging], Duration::from_secs(3600));
+    let error = sink.send(&batch([1, 2])).await.unwrap_err();
+    assert_eq!(*error.kind(), SendErrorKind::Reject { items: Some(vec![1]) });
+    sink.send(&batch([3])).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_each_of_two_replicas_refuses_the_other_has() {
+    let [one, two] = [Receiver::start().await.unwrap(), Receiver::start().await.unwrap()];
+    one.reject_bodies_with("sample1\"");
+    two.reject_bodies_with("sample2\"");
+    of(&[&one, &two], SOON).send(&batch([1, 2])).await.unwrap();
+}
+
+#[tokio::test]
+async fn more_alerts_than_a_queue_holds_all_arrive() {
+    let receiver = Receiver::start().await.unwrap();
+    of(&[&receiver], SOON).send(&batch(0..5000)).await.unwrap();
+    assert_eq!(ids(&receiver).into_iter().collect::<HashSet<_>>().len(), 5000);
+}
+
+#[tokio::test]
 async fn a_replica_that_comes_back_gets_what_still_fires_once() {
     let [good, away] = [Receiver::start().await.unwrap(), Receiver::start().await.unwrap()];
     away.go_down().await;

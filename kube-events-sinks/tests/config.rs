@@ -153,6 +153,20 @@ async fn a_ruler_s_sinks_go_to_what_they_take() {
 }
 
 #[tokio::test]
+async fn one_receiver_may_take_alerts_and_notifications() {
+    let both = "webhooks: [{url: 'http://a', type: alert}, {url: 'http://a', type: notification}]";
+    let [notifications, alerts] = ruler(&sinks(both)).unwrap();
+    assert_ne!(notifications, alerts);
+}
+
+#[tokio::test]
+async fn a_lane_has_more_time_than_a_request() {
+    let slow: ExporterSinks = parse(&sinks("webhooks: [{url: 'http://a', timeout: 120s}]"));
+    let lanes = slow.build(&Context::default()).unwrap();
+    assert!(lanes[0].timeout > std::time::Duration::from_secs(120), "{lanes:?}");
+}
+
+#[tokio::test]
 async fn a_mistake_of_an_exporter_s_is_told_with_its_field() {
     for (flow, expected) in [
         ("webhooks: [{}]", "sinks.webhooks[0]: exactly one of url and service has to be set"),
@@ -219,11 +233,11 @@ async fn a_mistake_of_an_exporter_s_is_told_with_its_field() {
         ),
         (
             "webhooks: [{url: 'http://a', name: x}], files: [{path: /f, name: x}]",
-            "sinks.webhooks[0]: sinks.files[0] has the name \"x\" too",
+            "sinks.webhooks[0]: sinks.files[0] has the name \"x\" too; `name` (of an Alertmanager `lane`) gives another",
         ),
         (
             "webhooks: [{url: 'http://a'}, {url: 'http://a/'}]",
-            "sinks.webhooks[1]: sinks.webhooks[0] has the name \"webhook-6b1a7023\" too",
+            "sinks.webhooks[1]: sinks.webhooks[0] has the name \"webhook-6b1a7023\" too; `name` (of an Alertmanager `lane`) gives another",
         ),
         ("webhooks: [{url: 'http://a', name: ''}]", "sinks.webhooks[0]: its name is empty"),
         ("files: [{path: /}]", "sinks.files[0].path: names no file"),
@@ -254,6 +268,26 @@ async fn a_mistake_of_a_ruler_s_is_told_with_its_field() {
             "sinks.alertmanagers[0].urls[1]: relative URL without a base",
         ),
         (
+            "alertmanagers: [{urls: ['http://a/#/alerts']}]",
+            "sinks.alertmanagers[0].urls[0]: has a query or a fragment; only the base address is wanted",
+        ),
+        (
+            "alertmanagers: [{urls: ['http://a'], alertDuration: 0s}]",
+            "sinks.alertmanagers[0].alertDuration: leaves no time to fire",
+        ),
+        (
+            "alertmanagers: [{urls: ['http://a'], maxAlertAge: 0s}]",
+            "sinks.alertmanagers[0].maxAlertAge: every alert is older when it is sent",
+        ),
+        (
+            "alertmanagers: [{namespace: n, name: s, scheme: https}]",
+            "sinks.alertmanagers[0].tls.serverName: needed with scheme https: replicas are reached by their addresses, which certificates do not name",
+        ),
+        (
+            "files: [{path: /f, type: alert, maxSize: 0}]",
+            "sinks.files[0].maxSize: leaves no room for an item",
+        ),
+        (
             "alertmanagers: [{urls: ['http://a'], port: 9093}]",
             "sinks.alertmanagers[0].port: has no effect beside urls",
         ),
@@ -275,7 +309,7 @@ async fn a_mistake_of_a_ruler_s_is_told_with_its_field() {
         ),
         (
             "alertmanager: {namespace: n, name: s}, alertmanagers: [{namespace: n, name: s, port: 9093}]",
-            "sinks.alertmanager: sinks.alertmanagers[0] has the name \"alertmanager-250bbe3f\" too",
+            "sinks.alertmanager: sinks.alertmanagers[0] has the name \"alertmanager-250bbe3f\" too; `name` (of an Alertmanager `lane`) gives another",
         ),
     ] {
         assert_eq!(ruler(&sinks(flow)).unwrap_err(), expected, "{flow}");

@@ -21,6 +21,10 @@ use kube_events_sinks::{
     webhook::{Webhook, WebhookOptions},
 };
 use kube_events_testkit::{Receiver, Recorded, Reply};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 /// A receiver that refuses what it is told to.
 struct Destination {
@@ -208,14 +212,16 @@ async fn an_error_tells_the_beginning_of_the_answer_and_no_secret() {
     let receiver = Receiver::start().await.unwrap();
     let echo = |request: &Recorded| {
         let sent = request.header("authorization").unwrap_or_default();
-        Reply::status(500).body(format!("you sent {sent}\n{}", "x".repeat(100_000)))
+        let (path, query) = (&request.path, &request.query);
+        let rest = "x".repeat(100_000);
+        Reply::status(500).body(format!("you sent {sent} to {path} and {query}\n{rest}"))
     };
     receiver.usually(echo);
     let url = receiver.url().replace("http://", "http://me:hunter22@") + "/hooks/SECRET?key=SECRET";
     let error = webhook(&url, |_| {}).send(&batch::<Event>(1)).await.unwrap_err();
     let told = texts(&error);
     let expected = format!(
-        "not delivered: {} answered 500 Internal Server Error: you sent Basic *** xxx",
+        "not delivered: {} answered 500 Internal Server Error: you sent Basic *** to *** and *** xxx",
         receiver.url()
     );
     assert!(told.starts_with(&expected), "{told}");
@@ -247,6 +253,23 @@ async fn a_server_that_hangs_is_given_up() {
     assert_eq!(texts(&error), "not delivered: no answer within 50ms");
     let sink = webhook(&receiver.url(), |_| {});
     sink.send(&batch::<Event>(1)).await.unwrap();
+}
+
+/// A receiver that has accepted, and then forgets to end its answer.
+#[tokio::test]
+async fn an_answer_that_does_not_end_counts_by_its_status() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let answer = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 1 << 16];
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n";
+        stream.write_all(head).await.unwrap();
+        stream
+    });
+    webhook(&url, |_| {}).send(&batch::<Event>(1)).await.unwrap();
+    answer.await.unwrap();
 }
 
 #[tokio::test]

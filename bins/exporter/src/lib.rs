@@ -75,8 +75,9 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
             if current.config.checkpoint.is_none() {
                 pipeline = pipeline.checkpoint(Arc::clone(&memory));
             }
-            for Lane { name, sink, .. } in current.take_lanes() {
-                pipeline = pipeline.lane(name, sink, LaneOptions::default());
+            for Lane { name, sink, timeout, .. } in current.take_lanes() {
+                let options = LaneOptions { timeout, ..LaneOptions::default() };
+                pipeline = pipeline.lane(name, sink, options);
             }
             let _checks = watch_over(&health, &pipeline.handle());
             let stop = async {

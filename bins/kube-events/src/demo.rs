@@ -181,7 +181,8 @@ impl Stage {
             kube_events_exporter::pipeline(self.client.clone(), Api::CoreV1, &config, cluster)
                 .lane("ruler", self.engine.clone(), LaneOptions::default());
         for lane in config.sinks.unwrap_or_default().build(&SinkContext::default())? {
-            pipeline = pipeline.lane(lane.name, lane.sink, LaneOptions::default());
+            let options = LaneOptions { timeout: lane.timeout, ..LaneOptions::default() };
+            pipeline = pipeline.lane(lane.name, lane.sink, options);
         }
         Ok(pipeline)
     }

@@ -129,7 +129,8 @@ async fn run(options: RunOptions, shutdown: CancellationToken) -> anyhow::Result
             .metrics(metrics)
             .lane("ruler", engine, LaneOptions::default());
     for lane in lanes {
-        pipeline = pipeline.lane(lane.name, lane.sink, LaneOptions::default());
+        let options = LaneOptions { timeout: lane.timeout, ..LaneOptions::default() };
+        pipeline = pipeline.lane(lane.name, lane.sink, options);
     }
     let health = Health::default();
     let _checks = kube_events_exporter::watch_over(&health, &pipeline.handle());

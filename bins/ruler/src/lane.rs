@@ -2,7 +2,10 @@
 
 use std::{
     hash::{DefaultHasher, Hasher},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,6 +18,7 @@ use kube_events_sinks::Lane as Configured;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
+    time::timeout,
 };
 use tracing::{debug, warn};
 
@@ -35,6 +39,8 @@ pub(crate) struct Lane<T> {
     name: String,
     required: bool,
     queue: mpsc::Sender<Submission<T>>,
+    /// Bytes of what waits for an optional sink.
+    waiting: Arc<AtomicUsize>,
     window: Arc<Mutex<Window>>,
     worker: JoinHandle<()>,
     metrics: RulerMetrics,
@@ -57,8 +63,9 @@ pub(crate) struct Delay(pub(crate) Duration);
 /// Submissions that wait for a required sink; as many requests are read at once.
 const QUEUE: usize = 64;
 
-/// Submissions that wait for an optional sink; what does not fit is lost, and counted.
+/// Submissions that wait for an optional sink, and their bytes; what does not fit is lost, and counted.
 const OPTIONAL_QUEUE: usize = 1024;
+const OPTIONAL_BYTES: usize = 16 << 20;
 
 /// The most items in a batch.
 const MAX_BATCH: usize = 500;
@@ -66,8 +73,9 @@ const MAX_BATCH: usize = 500;
 /// How many items a sink is known to have.
 const WINDOW: usize = 1 << 17;
 
-/// For how long one delivery may take. An exporter waits for 30 s.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// For how long a sender is kept waiting; an exporter waits for 30 s. A delivery that takes longer goes on,
+/// and who sends the same again finds it done.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// When to come again, where a sink does not say.
 const DELAY: Duration = Duration::from_secs(1);
@@ -95,16 +103,24 @@ impl<T: Payload> Lane<T> {
         metrics: &RulerMetrics,
         before: Option<&Self>,
     ) -> Self {
-        let Configured { name, required, sink } = configured;
+        let Configured { name, required, timeout, sink } = configured;
         let window = before.map_or_else(
             || Arc::new(Mutex::new(Window::new(WINDOW))),
             |lane| Arc::clone(&lane.window),
         );
         let (queue, submissions) = mpsc::channel(if required { QUEUE } else { OPTIONAL_QUEUE });
+        let sink = Timeout::new(sink, timeout);
         let sink = wrap(&name, required, sink, metrics.sink(&name));
-        let worker = Worker { name: name.clone(), sink, submissions, window: Arc::clone(&window) };
+        let waiting = Arc::<AtomicUsize>::default();
+        let worker = Worker {
+            name: name.clone(),
+            sink,
+            submissions,
+            waiting: Arc::clone(&waiting),
+            window: Arc::clone(&window),
+        };
         let worker = tokio::spawn(worker.run());
-        Self { name, required, queue, window, worker, metrics: metrics.clone() }
+        Self { name, required, queue, waiting, window, worker, metrics: metrics.clone() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -118,17 +134,39 @@ impl<T: Payload> Lane<T> {
             return Ok(());
         }
         if !self.required {
-            let lost = items.len();
-            if self.queue.try_send(Submission { items, done: None }).is_err() {
-                self.metrics.lost(&self.name, lost);
-                debug!(lane = self.name, items = lost, "the queue is full; lost");
-            }
+            self.offer(items);
             return Ok(());
         }
-        let (done, delivered) = oneshot::channel();
-        let submission = Submission { items, done: Some(done) };
-        self.queue.send(submission).await.map_err(|_| Delay(DELAY))?;
-        delivered.await.unwrap_or(Err(Delay(DELAY)))
+        let delivered = async {
+            let (done, delivered) = oneshot::channel();
+            let submission = Submission { items, done: Some(done) };
+            self.queue.send(submission).await.map_err(|_| Delay(DELAY))?;
+            delivered.await.unwrap_or(Err(Delay(DELAY)))
+        };
+        timeout(PATIENCE, delivered).await.unwrap_or(Err(Delay(DELAY)))
+    }
+
+    /// Queues what there is room for.
+    fn offer(&self, mut items: Vec<T>) {
+        let asked = items.len();
+        let mut bytes = self.waiting.load(Ordering::Relaxed);
+        let room = items.iter().take_while(|item| {
+            bytes += item.size();
+            bytes <= OPTIONAL_BYTES
+        });
+        let fit = room.count();
+        items.truncate(fit);
+        let size = size(&items);
+        self.waiting.fetch_add(size, Ordering::Relaxed);
+        let queued = fit > 0 && self.queue.try_send(Submission { items, done: None }).is_ok();
+        if !queued {
+            self.waiting.fetch_sub(size, Ordering::Relaxed);
+        }
+        let lost = if queued { asked - fit } else { asked };
+        if lost > 0 {
+            self.metrics.lost(&self.name, lost);
+            debug!(lane = self.name, items = lost, "the queue is full; lost");
+        }
     }
 
     /// Delivers what is queued, and closes the sink.
@@ -145,10 +183,10 @@ impl<T: Payload> Lane<T> {
 fn wrap<T: Payload>(
     name: &str,
     required: bool,
-    sink: Box<dyn Sink<T>>,
+    sink: Timeout<Box<dyn Sink<T>>>,
     metrics: SinkMetrics,
 ) -> Box<dyn Sink<T>> {
-    let sink = Instrumented::new(Timeout::new(sink, TIMEOUT), metrics);
+    let sink = Instrumented::new(sink, metrics);
     if required {
         return Box::new(sink);
     }
@@ -162,6 +200,7 @@ struct Worker<T> {
     name: String,
     sink: Box<dyn Sink<T>>,
     submissions: mpsc::Receiver<Submission<T>>,
+    waiting: Arc<AtomicUsize>,
     window: Arc<Mutex<Window>>,
 }
 
@@ -174,7 +213,10 @@ impl<T: Payload> Worker<T> {
                 items.extend(next.items);
                 waiting.push(next.done);
             }
+            let optional = waiting.iter().all(Option::is_none);
+            let size = if optional { size(&items) } else { 0 };
             let delivered = self.deliver(items).await;
+            self.waiting.fetch_sub(size, Ordering::Relaxed);
             for done in waiting.into_iter().flatten() {
                 // Whoever hung up will ask again, and the window answers.
                 done.send(delivered).ok();
@@ -192,20 +234,29 @@ impl<T: Payload> Worker<T> {
             .into_iter()
             .filter(|item| !item.has_identity() || fresh.insert(identity(item)))
             .collect();
-        let Some(batch) = Batch::new(items) else { return Ok(()) };
-        if let Err(error) = self.sink.send(&batch).await {
-            warn!(lane = self.name, error = chain(&error), "not delivered");
-            if let SendErrorKind::Retry { after } = error.kind() {
-                return Err(Delay(after.unwrap_or(DELAY)));
+        for items in items.chunks(MAX_BATCH) {
+            let Some(batch) = Batch::new(items) else { continue };
+            if let Err(error) = self.sink.send(&batch).await {
+                warn!(lane = self.name, error = chain(&error), "not delivered");
+                if let SendErrorKind::Retry { after } = error.kind() {
+                    let accepted = error.accepted().iter().filter_map(|place| batch.get(*place));
+                    self.remember(accepted);
+                    return Err(Delay(after.unwrap_or(DELAY)));
+                }
             }
+            self.remember(batch.iter());
         }
-        let mut window = lock(&self.window);
-        batch
-            .iter()
-            .filter(|item| item.has_identity())
-            .for_each(|item| window.insert(identity(item)));
         Ok(())
     }
+
+    fn remember<'a>(&self, items: impl Iterator<Item = &'a T>) {
+        let mut window = lock(&self.window);
+        items.filter(|item| item.has_identity()).for_each(|item| window.insert(identity(item)));
+    }
+}
+
+fn size<T: Item>(items: &[T]) -> usize {
+    items.iter().map(Item::size).sum()
 }
 
 fn unknown<T: Payload>(window: &Mutex<Window>, items: impl Iterator<Item = T>) -> Vec<T> {

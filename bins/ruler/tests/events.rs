@@ -122,6 +122,33 @@ async fn an_optional_sink_holds_up_nobody() {
     assert_eq!(required.accepted().len(), 1);
 }
 
+/// Two senders' Events go to a sink in one request; a failure in the middle of a search has to be remembered for each.
+#[tokio::test]
+async fn what_a_sink_has_of_a_search_that_failed_is_not_sent_again() {
+    let alerts = Receiver::start().await.unwrap();
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    alerts.usually(move |request| {
+        let number = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let bad = String::from_utf8_lossy(&request.body).contains("web-4\"");
+        Reply::status(if number == 3 {
+            503
+        } else if bad {
+            400
+        } else {
+            200
+        })
+    });
+    let sinks = json!({"webhooks": [{"type": "alert", "url": alerts.url()}]});
+    let ruler = ruler(sinks, Some(rules())).await;
+    let body: Vec<_> = (1..=4).map(event).collect();
+    assert_eq!(ruler.post(body.join("\n")).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    let more = [body, vec![event(5)]].concat().join("\n");
+    assert_eq!(ruler.post(more).await.0, StatusCode::OK);
+    let mut pods: Vec<_> = alerts.accepted().iter().map(|it| it["labels"]["pod"].clone()).collect();
+    pods.sort_by_key(ToString::to_string);
+    assert_eq!(pods, ["web-1", "web-2", "web-3", "web-5"]);
+}
+
 #[tokio::test]
 async fn what_a_sink_refuses_for_good_is_not_sent_again() {
     let alerts = Receiver::start().await.unwrap();

@@ -43,6 +43,10 @@ impl Urls {
         for (place, url) in urls.iter().enumerate() {
             let target = Target::parse(url)
                 .map_err(|error| ConfigError::new(format!("urls[{place}]"), error.reason))?;
+            if target.url().query().is_some() || target.url().fragment().is_some() {
+                let reason = "has a query or a fragment; only the base address is wanted";
+                return Err(ConfigError::new(format!("urls[{place}]"), reason));
+            }
             if target.is_https() {
                 scheme = Scheme::Https;
             }

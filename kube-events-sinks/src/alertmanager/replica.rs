@@ -19,7 +19,7 @@ use super::firing::{Firing, Queued};
 use crate::error::chain;
 
 /// The most alerts in one request.
-const REQUEST_ALERTS: usize = 512;
+pub(super) const REQUEST_ALERTS: usize = 512;
 /// The first and the longest wait of a replica that fails, if nothing new comes for it.
 const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -54,14 +54,20 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     firing: Firing,
-    waiting: Vec<oneshot::Sender<Verdict>>,
+    waiting: Vec<Waiting>,
     closed: bool,
+}
+
+/// Whoever queued alerts and waits for what becomes of them.
+struct Waiting {
+    fingerprints: HashSet<u64>,
+    tell: oneshot::Sender<Verdict>,
 }
 
 /// What is sent at once, and who waits for it.
 struct Load {
     alerts: Vec<Queued>,
-    waiting: Vec<oneshot::Sender<Verdict>>,
+    waiting: Vec<Waiting>,
     last: bool,
 }
 
@@ -93,15 +99,18 @@ impl Replica {
 
     /// Queues alerts; the answer comes when it was tried to send them.
     pub(super) fn queue(&self, alerts: impl Iterator<Item = Queued>) -> oneshot::Receiver<Verdict> {
-        let (waiting, verdict) = oneshot::channel();
+        let (tell, verdict) = oneshot::channel();
+        let mut fingerprints = HashSet::new();
+        let alerts = alerts.inspect(|queued| {
+            fingerprints.insert(queued.fingerprint);
+        });
         let mut queue = self.shared.lock();
         let dropped = queue.firing.extend(alerts);
         if dropped > 0 {
             warn!(replica = self.shared.origin, dropped, "too many alerts wait for Alertmanager");
-            queue.fail(None, "too many alerts wait for it");
         }
-        queue.waiting.retain(|waiting| !waiting.is_closed());
-        queue.waiting.push(waiting);
+        queue.waiting.retain(|waiting| !waiting.tell.is_closed());
+        queue.waiting.push(Waiting { fingerprints, tell });
         drop(queue);
         self.shared.bell.notify_one();
         verdict
@@ -181,14 +190,13 @@ impl Shared {
             }
             alerts.drain(..batch.len());
         }
-        let verdict = |refused: &HashSet<u64>| {
-            if refused.is_empty() {
-                return Verdict::Accepted;
-            }
-            Verdict::Refused { fingerprints: refused.clone(), reason: reason.clone() }
-        };
         for waiting in waiting {
-            answer(waiting, verdict(&refused));
+            let fingerprints: HashSet<_> =
+                refused.intersection(&waiting.fingerprints).copied().collect();
+            waiting.hears(match fingerprints.is_empty() {
+                true => Verdict::Accepted,
+                false => Verdict::Refused { fingerprints, reason: reason.clone() },
+            });
         }
         Rest::None
     }
@@ -196,7 +204,7 @@ impl Shared {
     fn fail(
         &self,
         alerts: Vec<Queued>,
-        waiting: Vec<oneshot::Sender<Verdict>>,
+        waiting: Vec<Waiting>,
         error: &SendError,
         rest: Rest,
     ) -> Rest {
@@ -208,15 +216,19 @@ impl Shared {
             SendErrorKind::Reject { .. } => None,
         };
         for waiting in waiting {
-            answer(waiting, Verdict::Failed { after, reason: reason.clone() });
+            waiting.hears(Verdict::Failed { after, reason: reason.clone() });
         }
         rest.after_failure(after)
     }
 }
 
-/// Whoever asked may be gone.
-fn answer(waiting: oneshot::Sender<Verdict>, verdict: Verdict) {
-    drop(waiting.send(verdict));
+// === impl Waiting ===
+
+impl Waiting {
+    /// Whoever asked may be gone.
+    fn hears(self, verdict: Verdict) {
+        drop(self.tell.send(verdict));
+    }
 }
 
 fn refusals(error: &SendError, part: &[Queued]) -> Vec<u64> {
@@ -243,17 +255,21 @@ impl Queue {
         self.closed || (rested && !(self.firing.is_empty() && self.waiting.is_empty()))
     }
 
+    /// All that is to be sent. Who waits for an alert that is no longer among it, because others
+    /// pressed it out or it was over before its turn came, has to send it again.
     fn load(&mut self) -> Load {
-        Load {
-            alerts: self.firing.take(),
-            waiting: std::mem::take(&mut self.waiting),
-            last: self.closed,
-        }
+        let alerts = self.firing.take();
+        let there: HashSet<_> = alerts.iter().map(|queued| queued.fingerprint).collect();
+        let (waiting, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiting| waiting.fingerprints.is_subset(&there));
+        lost.into_iter().for_each(|it| it.hears(Verdict::failed("it waited for too long")));
+        Load { alerts, waiting, last: self.closed }
     }
 
     fn fail(&mut self, after: Option<Duration>, reason: &str) {
         for waiting in self.waiting.drain(..) {
-            answer(waiting, Verdict::Failed { after, reason: reason.to_owned() });
+            waiting.hears(Verdict::Failed { after, reason: reason.to_owned() });
         }
     }
 }
@@ -349,6 +365,19 @@ mod tests {
         replica.close(Duration::from_secs(10)).await;
         assert_eq!(start.elapsed(), Duration::from_secs(10));
         verdict.await.unwrap_err();
+    }
+
+    /// Its sender sends it again, with a new end.
+    #[tokio::test]
+    async fn what_is_over_before_its_turn_is_not_taken_for_delivered() {
+        let (replica, sent) = replica(Vec::new());
+        let past = Timestamp::now() - Duration::from_secs(3600);
+        let mut alert = Alert::sample(1);
+        alert.ends_at = Some(past);
+        let over = Queued::new(&alert, &Encoding::default(), past);
+        let verdict = replica.queue([over].into_iter()).await.unwrap();
+        assert!(matches!(verdict, Verdict::Failed { .. }), "{verdict:?}");
+        assert!(sent.lock().unwrap().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

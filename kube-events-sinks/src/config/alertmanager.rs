@@ -29,6 +29,12 @@ pub(super) fn lane(
     if sink.timeout.is_some_and(|timeout| timeout.is_zero()) {
         return Err(ConfigError::new("timeout", "leaves no time for an answer"));
     }
+    if sink.alert_duration.is_some_and(|duration| duration.is_zero()) {
+        return Err(ConfigError::new("alertDuration", "leaves no time to fire"));
+    }
+    if sink.max_alert_age.is_some_and(|age| age.is_zero()) {
+        return Err(ConfigError::new("maxAlertAge", "every alert is older when it is sent"));
+    }
     refuse_secrets(sink.bearer_token.as_ref(), sink.basic_auth.as_ref(), sink.tls.as_ref())?;
     let options = AlertmanagerOptions::from(sink);
     let (target, alertmanager) = match (&sink.namespace, &sink.name, sink.urls.as_slice()) {
@@ -46,7 +52,8 @@ pub(super) fn lane(
         }
     };
     let name = sink.lane.clone().unwrap_or_else(|| name_of("alertmanager", &target));
-    Ok(limited(sink, name, required, alertmanager, context))
+    let lane = limited(sink, name, required, alertmanager, context);
+    Ok(lane.requests_within(options.http.timeout))
 }
 
 fn limited(
@@ -95,6 +102,14 @@ fn at_service(
     options: &AlertmanagerOptions,
     context: &Context,
 ) -> Result<(String, Alertmanager), ConfigError> {
+    let tls = sink.tls.clone().unwrap_or_default();
+    if sink.scheme == Scheme::Https && tls.server_name.is_none() && !tls.insecure_skip_verify {
+        return Err(ConfigError::new(
+            "tls.serverName",
+            "needed with scheme https: replicas are reached by their addresses, which \
+             certificates do not name",
+        ));
+    }
     let port = sink.port.clone().unwrap_or(ServicePort::Number(PORT));
     let target = format!("{}#{port}", address.url(None));
     #[cfg(feature = "kubernetes")]

@@ -18,6 +18,12 @@ pub(super) fn lane<T: Encode>(
     if sink.path.file_name().is_none() {
         return Err(ConfigError::new("path", "names no file"));
     }
+    if sink.max_size.is_some_and(|size| size.0 == 0) {
+        return Err(ConfigError::new("maxSize", "leaves no room for an item"));
+    }
+    if sink.max_age.is_some_and(|age| age.is_zero()) {
+        return Err(ConfigError::new("maxAge", "leaves no time to write"));
+    }
     let name = sink.name.clone().unwrap_or_else(|| name_of("file", &sink.path.to_string_lossy()));
     Ok(Lane::new(name, required, File::new(FileOptions::from(sink))))
 }

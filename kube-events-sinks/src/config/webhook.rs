@@ -1,6 +1,9 @@
 //! Webhooks, as they are configured.
 
-use kube_events_core::crd::sinks::{ServiceReference, WebhookSink};
+use kube_events_core::{
+    Sink,
+    crd::sinks::{ServiceReference, WebhookSink},
+};
 
 use super::{Context, refuse_secrets};
 use crate::{
@@ -26,7 +29,7 @@ pub(super) fn lane<T: Encode>(
     match (sink.url.as_deref().filter(|url| !url.trim().is_empty()), &sink.service) {
         (Some(url), None) => {
             let name = name(sink, Target::parse(url)?.url().as_str());
-            Ok(Lane::new(name, required, Webhook::new(url, &options)?))
+            Ok(lane_of(name, required, Webhook::new(url, &options)?, &options))
         }
         (None, Some(service)) => at_service(sink, service, &options, required, context),
         _ => Err(ConfigError::whole("exactly one of url and service has to be set")),
@@ -53,7 +56,7 @@ fn at_service<T: Encode>(
     let url = address.url(number);
     let webhook = Webhook::new(&url, options)
         .map_err(|error| if error.field == "url" { error.within("service") } else { error })?;
-    Ok(Lane::new(name(sink, &url), required, webhook))
+    Ok(lane_of(name(sink, &url), required, webhook, options))
 }
 
 #[cfg(feature = "kubernetes")]
@@ -67,7 +70,7 @@ fn at_named_port<T: Encode>(
 ) -> Result<Lane<T>, ConfigError> {
     let client = context.client.clone().ok_or_else(no_api_server)?;
     let webhook = crate::webhook::NamedPort::new(client, address, port, options.clone())?;
-    Ok(Lane::new(name, required, webhook))
+    Ok(lane_of(name, required, webhook, options))
 }
 
 #[cfg(not(feature = "kubernetes"))]
@@ -80,6 +83,15 @@ fn at_named_port<T: Encode>(
     _: &Context,
 ) -> Result<Lane<T>, ConfigError> {
     Err(no_api_server())
+}
+
+fn lane_of<T>(
+    name: String,
+    required: bool,
+    webhook: impl Sink<T> + 'static,
+    options: &WebhookOptions,
+) -> Lane<T> {
+    Lane::new(name, required, webhook).requests_within(options.http.timeout)
 }
 
 fn no_api_server() -> ConfigError {

@@ -5,11 +5,14 @@ use std::time::Duration;
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use kube_events_core::SendError;
 use reqwest::{Response, StatusCode, header};
+use tokio::time::timeout;
 
 use super::{Origin, auth::Secrets};
 
 /// As much of an answer is read so that its connection can be used again.
 const DRAIN_BYTES: usize = 64 * 1024;
+/// For so long; after that the connection is given up.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// As much of an error's answer is looked at.
 const EXCERPT_BYTES: usize = 4 * 1024;
 /// As much of an error's answer is shown.
@@ -31,7 +34,9 @@ pub(super) async fn judge(
     secrets: &Secrets,
 ) -> Result<(), SendError> {
     let (status, after) = (response.status(), retry_after(&response));
-    let head = drain(&mut response).await;
+    let mut head = Vec::new();
+    // An answer counts by its status, so one that breaks off, or does not end, is no error.
+    drop(timeout(DRAIN_TIME, drain(&mut response, &mut head)).await);
     if status.is_success() {
         return Ok(());
     }
@@ -49,9 +54,9 @@ pub(super) async fn judge(
     })
 }
 
-/// The beginning of the body. An answer counts by its status, so one that breaks off is no error.
-async fn drain(response: &mut Response) -> Vec<u8> {
-    let (mut head, mut read) = (Vec::new(), 0);
+/// Reads the body, and gives its beginning as far as it has come.
+async fn drain(response: &mut Response, head: &mut Vec<u8>) {
+    let mut read = 0;
     while read < DRAIN_BYTES
         && let Ok(Some(chunk)) = response.chunk().await
     {
@@ -59,7 +64,6 @@ async fn drain(response: &mut Response) -> Vec<u8> {
         let room = EXCERPT_BYTES - head.len();
         head.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
-    head
 }
 
 /// One line of at most [`EXCERPT_CHARS`] characters.

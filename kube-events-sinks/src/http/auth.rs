@@ -4,7 +4,10 @@ use std::{io, path::PathBuf};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use kube_events_core::SendError;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{
+    Url,
+    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
+};
 
 use super::{HttpOptions, Target};
 use crate::ConfigError;
@@ -32,6 +35,8 @@ enum SecretError {
     Read { path: PathBuf, source: io::Error },
     #[error("{} holds what no header can carry", .0.display())]
     Header(PathBuf),
+    #[error("{} is empty", .0.display())]
+    Empty(PathBuf),
 }
 
 // === impl Auth ===
@@ -103,6 +108,9 @@ fn headers(options: &HttpOptions) -> Result<HeaderMap, ConfigError> {
 
 async fn bearer(path: &PathBuf) -> Result<HeaderValue, SecretError> {
     let token = read(path).await?;
+    if token.is_empty() {
+        return Err(SecretError::Empty(path.clone()));
+    }
     sensitive(&format!("Bearer {token}")).ok_or_else(|| SecretError::Header(path.clone()))
 }
 
@@ -131,22 +139,37 @@ async fn read(path: &PathBuf) -> Result<String, SecretError> {
     let text = tokio::fs::read_to_string(path)
         .await
         .map_err(|source| SecretError::Read { path: path.clone(), source })?;
-    Ok(text.trim().to_owned())
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 // === impl Secrets ===
 
 impl Secrets {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    /// Of headers that are marked, and of a URL: paths and queries of webhooks are keys to them.
+    pub(super) fn of(headers: &HeaderMap, url: &Url) -> Self {
         /// What is shorter is no secret, and hiding it would hide too much.
         const SHORTEST: usize = 6;
-        let values = headers.values().filter(|value| value.is_sensitive());
-        let values = values.filter_map(|value| value.to_str().ok());
-        let parts = values.flat_map(|value| {
-            let credentials = value.split_once(' ').map_or(value, |(_, credentials)| credentials);
-            [credentials.to_owned(), password(credentials).unwrap_or_default()]
+        /// A part of a path that is shorter is a word.
+        const SHORTEST_SEGMENT: usize = 10;
+        let marked = headers.iter().filter(|(_, value)| value.is_sensitive());
+        let of_headers = marked.flat_map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            let credentials = value.split_once(' ').map(|(_, credentials)| credentials.to_owned());
+            let password = password(credentials.as_deref().unwrap_or(&value));
+            // Before credentials stands the name of a scheme, which is none.
+            let whole = (name != AUTHORIZATION || credentials.is_none()).then_some(value);
+            [whole, credentials, password]
         });
-        Self(parts.filter(|secret| secret.len() >= SHORTEST).collect())
+        let segments = url.path_segments().into_iter().flatten();
+        let segments = segments.filter(|segment| segment.len() >= SHORTEST_SEGMENT);
+        let of_url = [Some(url.path()), url.query()].into_iter().flatten().chain(segments);
+        let of_query = url.query_pairs().map(|(_, value)| value.into_owned());
+        let mut secrets: Vec<_> = of_headers.flatten().collect();
+        secrets.extend(of_url.map(str::to_owned).chain(of_query));
+        secrets.retain(|secret| secret.len() >= SHORTEST);
+        // The whole before its parts, of which nothing would be left to find it by.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Self(secrets)
     }
 
     /// The text without the secrets, should somebody have sent them back.
@@ -171,11 +194,17 @@ mod tests {
         headers.insert(AUTHORIZATION, basic("user", "open sesame"));
         headers.insert("x-api-key", sensitive("0123456789").unwrap());
         headers.insert("accept", HeaderValue::from_static("anything"));
-        let secrets = Secrets::of(&headers);
-        assert_eq!(
-            secrets.hide("user open sesame, key 0123456789, anything"),
-            "user ***, key ***, anything"
-        );
+        headers.insert("cookie", sensitive("session=TOPSECRET; theme=dark").unwrap());
+        let url = Url::parse("https://a.example/services/T000/SECRETTOKEN?key=hidden").unwrap();
+        let secrets = Secrets::of(&headers, &url);
+        for (sent_back, shown) in [
+            ("user open sesame, key 0123456789, anything", "user ***, key ***, anything"),
+            ("session=TOPSECRET; theme=dark", "***"),
+            ("Cannot POST /services/T000/SECRETTOKEN", "Cannot POST ***"),
+            ("no SECRETTOKEN, key hidden", "no ***, key ***"),
+        ] {
+            assert_eq!(secrets.hide(sent_back), shown);
+        }
         assert_eq!(secrets.hide(headers[AUTHORIZATION].to_str().unwrap()), "Basic ***");
     }
 }

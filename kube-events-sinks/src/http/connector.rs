@@ -90,7 +90,7 @@ impl Client {
         key: &str,
     ) -> Result<(), SendError> {
         let mut headers = self.auth.headers(target).await?;
-        let secrets = Secrets::of(&headers);
+        let secrets = Secrets::of(&headers, target.url());
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         headers.extend(HeaderValue::from_str(key).ok().map(|key| (IDEMPOTENCY_KEY, key)));
         if gzip {
