@@ -14,10 +14,18 @@ use crate::suggest;
 use crate::verdict::Reason;
 use crate::{number, program};
 
-/// Compiles a tree, and adds lints about its names and values.
-pub(crate) fn compile(ast: &Ast, limits: &Limits, lints: &mut Vec<Lint>) -> Result<Program, Error> {
-    let tests: Result<Vec<_>, _> =
-        ast.tests().map(|(test, span)| Checker { test, span, limits, lints }.compile()).collect();
+/// Compiles a tree, and adds lints about its names and values. Takes from `room` the bytes of its
+/// patterns.
+pub(crate) fn compile(
+    ast: &Ast,
+    limits: &Limits,
+    room: &mut usize,
+    lints: &mut Vec<Lint>,
+) -> Result<Program, Error> {
+    let tests: Result<Vec<_>, _> = ast
+        .tests()
+        .map(|(test, span)| Checker { test, span, limits, room, lints }.compile())
+        .collect();
     Ok(program::Program::link(ast, tests?))
 }
 
@@ -26,6 +34,7 @@ struct Checker<'a> {
     test: &'a Test,
     span: Span,
     limits: &'a Limits,
+    room: &'a mut usize,
     lints: &'a mut Vec<Lint>,
 }
 
@@ -70,11 +79,13 @@ impl Checker<'_> {
             Check::In(values) => in_list(values),
             Check::Like(text) => {
                 let pattern = Pattern::like(&text.value, text.span.start);
-                self.pattern(name, pattern.compile(self.limits))?
+                let compiled = pattern.compile(self.limits, self.room);
+                self.pattern(name, compiled)?
             }
             Check::Regex(text) => {
                 let pattern = Pattern::regex(&text.value, text.span.start);
-                self.pattern(name, pattern.compile(self.limits))?
+                let compiled = pattern.compile(self.limits, self.room);
+                self.pattern(name, compiled)?
             }
         })
     }

@@ -32,6 +32,9 @@ pub struct Condition {
     lints: Vec<Lint>,
 }
 
+/// Nobody reads more about one condition, and each can be shown with all of it.
+const MAX_LINTS: usize = 20;
+
 impl Condition {
     /// Compiles a text within the default [`Limits`].
     ///
@@ -46,9 +49,16 @@ impl Condition {
     /// # Errors
     /// As [`Condition::parse`].
     pub fn parse_within(text: &str, limits: &Limits) -> Result<Self, Error> {
+        Self::parse_in(text, limits, &mut limits.patterns_size.clone())
+    }
+
+    /// Compiles a text, and takes from `room` the bytes of its patterns.
+    pub(crate) fn parse_in(text: &str, limits: &Limits, room: &mut usize) -> Result<Self, Error> {
         let (ast, mut lints) = parser::parse(text, limits)?;
-        let program = check::compile(&ast, limits, &mut lints)?;
+        let program = check::compile(&ast, limits, room, &mut lints)?;
         lints.sort_by_key(|lint| lint.span().start);
+        lints.truncate(MAX_LINTS);
+        lints.shrink_to_fit();
         Ok(Self { ast, program, lints })
     }
 
@@ -57,7 +67,7 @@ impl Condition {
         self.program.evaluate(fields)
     }
 
-    /// What in the text is probably not what was meant, in the order of the text.
+    /// What in the text is probably not what was meant, in the order of the text; no more than 20.
     pub fn lints(&self) -> &[Lint] {
         &self.lints
     }

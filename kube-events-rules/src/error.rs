@@ -74,6 +74,15 @@ pub enum ErrorKind {
         /// Bytes allowed.
         limit: usize,
     },
+    /// A pattern with which those of its object compile to more than
+    /// [`Limits::patterns_size`](crate::Limits::patterns_size).
+    #[error(
+        "with this pattern the compiled forms of the object's patterns need more than {limit} bytes"
+    )]
+    PatternsTooLarge {
+        /// Bytes allowed.
+        limit: usize,
+    },
 }
 
 /// What a parser was ready to read when it met something else.

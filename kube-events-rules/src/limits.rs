@@ -14,10 +14,19 @@ pub struct Limits {
     pub rules: usize,
     /// Bytes that the compiled form of one pattern may take. Default 4 MiB.
     pub pattern_size: usize,
+    /// Bytes that the compiled forms of all patterns of one object may take together, or of a
+    /// condition that stands alone. Default 16 MiB.
+    pub patterns_size: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { length: MAX_CONDITION, depth: 10 << 10, rules: MAX_RULES, pattern_size: 4 << 20 }
+        Self {
+            length: MAX_CONDITION,
+            depth: 10 << 10,
+            rules: MAX_RULES,
+            pattern_size: 4 << 20,
+            patterns_size: 16 << 20,
+        }
     }
 }

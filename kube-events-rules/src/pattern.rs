@@ -135,15 +135,23 @@ impl Pattern {
         self.spans.push(span);
     }
 
-    /// Compiles the pattern, within the size that the limits allow.
-    pub(crate) fn compile(&self, limits: &Limits) -> Result<Regex, Error> {
+    /// Compiles the pattern, within the size that the limits allow, and in `room`, the bytes that
+    /// are left for it and those after it.
+    pub(crate) fn compile(&self, limits: &Limits, room: &mut usize) -> Result<Regex, Error> {
         let translated = translate(&self.chars).map_err(|error| self.error(&error))?;
-        RegexBuilder::new(&translated)
-            .size_limit(limits.pattern_size)
-            .dfa_size_limit(limits.pattern_size)
-            .nest_limit(u32::MAX)
-            .build()
-            .map_err(|error| self.refused(&error, limits))
+        let most = limits.pattern_size.min(*room);
+        // The engine does not tell how large a pattern has become, only that it is too large.
+        let mut size = SMALLEST.min(most);
+        loop {
+            match build(&translated, size) {
+                Ok(regex) => {
+                    *room -= size;
+                    return Ok(regex);
+                }
+                Err(regex::Error::CompiledTooBig(_)) if size < most => size = most.min(size * 2),
+                Err(error) => return Err(self.refused(&error, limits, most)),
+            }
+        }
     }
 
     fn error(&self, error: &PatternError) -> Error {
@@ -156,8 +164,11 @@ impl Pattern {
         Error::new(ErrorKind::Pattern(error.kind), Span::new(start, end.max(start)))
     }
 
-    fn refused(&self, error: &regex::Error, limits: &Limits) -> Error {
+    fn refused(&self, error: &regex::Error, limits: &Limits, most: usize) -> Error {
         let kind = match error {
+            regex::Error::CompiledTooBig(_) if most < limits.pattern_size => {
+                ErrorKind::PatternsTooLarge { limit: limits.patterns_size }
+            }
             regex::Error::CompiledTooBig(_) => {
                 ErrorKind::PatternTooLarge { limit: limits.pattern_size }
             }
@@ -166,6 +177,22 @@ impl Pattern {
         let start = self.spans.first().map_or(self.end, |span| span.start);
         Error::new(kind, Span::new(start, self.end))
     }
+}
+
+/// The least that a pattern is said to take, in bytes.
+const SMALLEST: usize = 4 << 10;
+
+/// What a pattern may take for its work, which is per thread: enough for those that people write.
+fn scratch(size: usize) -> usize {
+    (size * 4).max(64 << 10)
+}
+
+fn build(translated: &str, size: usize) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(translated)
+        .size_limit(size)
+        .dfa_size_limit(scratch(size))
+        .nest_limit(u32::MAX)
+        .build()
 }
 
 /// Writes a pattern of the Go dialect in the syntax of the `regex` crate.

@@ -79,7 +79,7 @@ pub struct Problem {
     /// The rule's name, if it is about one.
     pub rule: Option<String>,
     /// The rule's condition, into which [`Problem`] draws the place.
-    pub condition: Option<String>,
+    pub condition: Option<Arc<str>>,
     /// What it is.
     pub kind: ProblemKind,
 }
@@ -169,8 +169,9 @@ impl Builder {
     /// Adds the rules of one object. A rule that is wrong is left out and reported among the
     /// [`RuleSet::problems`]; the others count.
     pub fn add(&mut self, namespace: &str, object: &str, scope: &Scope, spec: &RuleSpec) {
+        let mut room = self.limits.patterns_size;
         for rule in self.within_limit(namespace, object, spec) {
-            if let Some(rule) = self.compile(namespace, object, rule) {
+            if let Some(rule) = self.compile(namespace, object, rule, &mut room) {
                 self.inner.scope(scope).push(rule);
             }
         }
@@ -220,8 +221,9 @@ impl Builder {
             Ok(scope) => self.add(namespace, object, &scope, spec),
             Err(error) => {
                 report(ProblemKind::Scope(error));
+                let mut room = self.limits.patterns_size;
                 for rule in self.within_limit(namespace, object, spec) {
-                    self.compile(namespace, object, rule);
+                    self.compile(namespace, object, rule, &mut room);
                 }
             }
         }
@@ -237,17 +239,25 @@ impl Builder {
         RuleSet(Arc::new(self.inner))
     }
 
-    fn compile(&mut self, namespace: &str, object: &str, rule: &EventRule) -> Option<Rule> {
+    /// The rule, if it counts; takes from `room` the bytes of its patterns.
+    fn compile(
+        &mut self,
+        namespace: &str,
+        object: &str,
+        rule: &EventRule,
+        room: &mut usize,
+    ) -> Option<Rule> {
+        let text: Arc<str> = rule.condition.as_str().into();
         let mut report = |kind| {
             self.inner.problems.push(Problem {
                 namespace: namespace.to_owned(),
                 object: object.to_owned(),
                 rule: Some(rule.name.clone()),
-                condition: Some(rule.condition.clone()),
+                condition: Some(Arc::clone(&text)),
                 kind,
             });
         };
-        let condition = Condition::parse_within(&rule.condition, &self.limits)
+        let condition = Condition::parse_in(&rule.condition, &self.limits, room)
             .map_err(|error| report(ProblemKind::Condition(error)))
             .ok()?;
         condition.lints().iter().cloned().map(ProblemKind::Lint).for_each(&mut report);

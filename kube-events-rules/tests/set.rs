@@ -5,7 +5,7 @@ use kube_events_core::{
     Event,
     crd::{EventRule, RuleSpec, RuleType},
 };
-use kube_events_rules::{Builder, RuleSet, Scope};
+use kube_events_rules::{Builder, ErrorKind, ProblemKind, RuleSet, Scope};
 
 fn event(namespace: &str, reason: &str) -> Event {
     let text = format!(
@@ -202,4 +202,32 @@ fn an_object_with_too_many_rules_is_told_and_its_first_count() {
     assert_eq!(rules.rules().count(), 500);
     let told: Vec<_> = rules.problems().iter().map(ToString::to_string).collect();
     assert_eq!(told, ["Rule shop/many: the object has 501 rules; only the first 500 count"]);
+}
+
+/// Each of them is within the limit of one pattern.
+#[test]
+fn the_patterns_of_one_object_are_bounded_together() {
+    let large = alert("large", r#"message regex "\pL{70}""#).rules.remove(0);
+    let spec = RuleSpec { rules: (0..20).map(|_| large.clone()).collect() };
+    let rules = build(|rules| {
+        rules.add("shop", "greedy", &Scope::Namespace("shop".into()), &spec);
+        rules.add("bank", "modest", &Scope::Namespace("bank".into()), &alert("a", "count > 1"));
+    });
+    let kinds: Vec<_> = rules.problems().iter().map(|problem| &problem.kind).collect();
+    let too_large = |kind: &&&ProblemKind| {
+        matches!(kind, ProblemKind::Condition(error)
+            if matches!(error.kind(), ErrorKind::PatternsTooLarge { .. }))
+    };
+    assert_eq!(kinds.iter().filter(too_large).count(), kinds.len(), "{kinds:?}");
+    assert!((1..=10).contains(&(20 - kinds.len())), "{} are left", 20 - kinds.len());
+    assert_eq!(rules.rules().filter(|rule| rule.namespace() == "bank").count(), 1);
+}
+
+#[test]
+fn of_many_hints_about_a_condition_the_first_are_told() {
+    let rules = build(|rules| {
+        let spec = alert("a", &["foo = 1"; 500].join(" or "));
+        rules.add("shop", "hints", &Scope::Namespace("shop".into()), &spec);
+    });
+    assert_eq!(rules.problems().len(), 20);
 }

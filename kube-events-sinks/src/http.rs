@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 2xx | accepted |
 //! | 400, 413, 422 | refused: the batch is halved until the bad item is alone, and that one is refused for good |
-//! | any other | can succeed later: not before `Retry-After`, if the answer has one |
+//! | any other | can succeed later: not before `Retry-After`, if the answer has one; callers wait 30 s at most |
 //! | none, within the timeout | can succeed later |
 //!
 //! Redirects are not followed: a POST that is sent elsewhere is a mistake in a configuration.
