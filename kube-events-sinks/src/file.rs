@@ -34,7 +34,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::BytesMut;
 use kube_events_core::{Batch, SendError, Sink, crd::sinks::FileSink};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tracing::warn;
 
 use self::{
@@ -46,6 +46,8 @@ use crate::encode::{Encode, Encoding};
 /// A file, and the rotated ones beside it.
 pub struct File {
     state: Arc<Mutex<State>>,
+    /// The write under way, and the key of its batch.
+    writing: tokio::sync::Mutex<Option<(String, Write)>>,
     housekeeping: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -63,6 +65,8 @@ pub struct FileOptions {
     /// Whether rotated files are compressed with gzip. Default: false.
     pub compress: bool,
 }
+
+type Write = JoinHandle<Result<Option<Rotation>, SendError>>;
 
 struct State {
     options: FileOptions,
@@ -105,7 +109,33 @@ impl File {
     /// A file that is made, or gone on with, when the first batch comes.
     pub fn new(options: FileOptions) -> Self {
         let state = State { options, tail: None, buffer: BytesMut::new() };
-        Self { state: Arc::new(Mutex::new(state)), housekeeping: tokio::sync::Mutex::default() }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            writing: tokio::sync::Mutex::default(),
+            housekeeping: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Writes a batch, when the write before it has ended. A write cannot be called off: if nobody
+    /// waits for it any more, as on a volume that hangs, whoever sends the same batch again gets its
+    /// result.
+    async fn write<T: Encode>(&self, batch: &Batch<T>) -> Result<Option<Rotation>, SendError> {
+        let key = batch.idempotency_key();
+        let mut writing = self.writing.lock().await;
+        if let Some((of, write)) = &mut *writing {
+            let result = joined(write.await);
+            let is_same = *of == key;
+            *writing = None;
+            if is_same {
+                return result;
+            }
+        }
+        let items = batch.clone();
+        let write = self.blocking(move |state| state.write(&items, SystemTime::now()));
+        let (_, write) = writing.insert((key, write));
+        let result = joined(write.await);
+        *writing = None;
+        result
     }
 
     /// Compresses and removes rotated files while lines are written on.
@@ -115,19 +145,21 @@ impl File {
         *running = Some(spawn_blocking(move || rotation.tidy()));
     }
 
-    async fn blocking<R: Send + 'static>(
+    fn blocking<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut State) -> io::Result<R> + Send + 'static,
-    ) -> Result<R, SendError> {
+    ) -> JoinHandle<Result<R, SendError>> {
         let state = Arc::clone(&self.state);
         spawn_blocking(move || {
             let mut state = lock(&state);
             let path = state.options.path.clone();
             work(&mut state).map_err(|source| SendError::retry(FileError { path, source }))
         })
-        .await
-        .unwrap_or_else(|error| Err(SendError::retry(error)))
     }
+}
+
+fn joined<R>(result: Result<Result<R, SendError>, JoinError>) -> Result<R, SendError> {
+    result.unwrap_or_else(|error| Err(SendError::retry(error)))
 }
 
 async fn finish(task: Option<JoinHandle<()>>) {
@@ -145,8 +177,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 #[async_trait]
 impl<T: Encode> Sink<T> for File {
     async fn send(&self, batch: &Batch<T>) -> Result<(), SendError> {
-        let items = batch.clone();
-        let rotation = self.blocking(move |state| state.write(&items, SystemTime::now())).await?;
+        let rotation = self.write(batch).await?;
         if let Some(rotation) = rotation {
             self.tidy(rotation).await;
         }
@@ -155,7 +186,10 @@ impl<T: Encode> Sink<T> for File {
 
     async fn close(&self) -> Result<(), SendError> {
         finish(self.housekeeping.lock().await.take()).await;
-        self.blocking(State::close).await
+        if let Some((_, write)) = self.writing.lock().await.take() {
+            joined(write.await)?;
+        }
+        joined(self.blocking(State::close).await)
     }
 }
 
@@ -251,7 +285,11 @@ impl Storage for std::fs::File {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
+        match self.sync_data() {
+            // A pipe or a terminal has nothing to be brought to.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            result => result,
+        }
     }
 
     fn end(&mut self) -> io::Result<(u64, Option<u8>)> {

@@ -55,6 +55,28 @@ async fn a_file_keeps_the_contract() {
     assert_eq!(report.skipped, [Clause::Refusal], "a file refuses nothing");
 }
 
+/// A pipe that nobody reads stands for a volume that hangs.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_hangs_is_written_once_however_often_it_is_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let sink = File::new(FileOptions::new(&path));
+    let batch = Batch::new((0..1000).map(Event::sample).collect::<Vec<_>>()).unwrap();
+    assert!(batch.size() > 1 << 17, "more than a pipe holds");
+    for _ in 0..3 {
+        let tried = tokio::time::timeout(Duration::from_millis(20), sink.send(&batch)).await;
+        tried.unwrap_err();
+    }
+    let pipe = fs::File::open(&path).unwrap();
+    let reader = std::thread::spawn(move || io::read_to_string(pipe).unwrap().lines().count());
+    sink.send(&batch).await.unwrap();
+    Sink::<Event>::close(&sink).await.unwrap();
+    drop(sink);
+    assert_eq!(reader.join().unwrap(), 1000);
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_full_disk_can_be_tried_again() {
