@@ -283,3 +283,39 @@ fn chain(error: &SendError) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use kube_events_core::{contract::Sample as _, sink_fn};
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    /// However large what each sender sends is.
+    #[tokio::test]
+    async fn what_waits_for_an_optional_sink_is_bounded_in_bytes() {
+        let mut registry = Registry::default();
+        let metrics = RulerMetrics::register(&mut registry);
+        let hangs = sink_fn(|_: Batch<Notification>| std::future::pending());
+        let configured = Configured {
+            name: "slow".to_owned(),
+            required: false,
+            timeout: Duration::from_secs(3600),
+            sink: Box::new(hangs),
+        };
+        let lane = Lane::start(configured, &metrics, None);
+        let items: Vec<_> = (0..1000).map(Notification::sample).collect();
+        let rounds = 2 * OPTIONAL_BYTES / size(&items) + 2;
+        for _ in 0..rounds {
+            lane.submit(&items).await.unwrap();
+        }
+        assert!(lane.waiting.load(Ordering::Relaxed) <= OPTIONAL_BYTES);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let lost = text
+            .lines()
+            .find_map(|line| line.strip_prefix("kube_events_ruler_lost_total{lane=\"slow\"} "));
+        let lost: usize = lost.unwrap().parse().unwrap();
+        assert!(lost >= rounds * items.len() / 2, "{lost} of {}", rounds * items.len());
+    }
+}

@@ -193,9 +193,10 @@ impl Shared {
         for waiting in waiting {
             let fingerprints: HashSet<_> =
                 refused.intersection(&waiting.fingerprints).copied().collect();
-            waiting.hears(match fingerprints.is_empty() {
-                true => Verdict::Accepted,
-                false => Verdict::Refused { fingerprints, reason: reason.clone() },
+            waiting.hears(if fingerprints.is_empty() {
+                Verdict::Accepted
+            } else {
+                Verdict::Refused { fingerprints, reason: reason.clone() }
             });
         }
         Rest::None
@@ -263,7 +264,9 @@ impl Queue {
         let (waiting, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
             .into_iter()
             .partition(|waiting| waiting.fingerprints.is_subset(&there));
-        lost.into_iter().for_each(|it| it.hears(Verdict::failed("it waited for too long")));
+        for waiting in lost {
+            waiting.hears(Verdict::failed("it waited for too long"));
+        }
         Load { alerts, waiting, last: self.closed }
     }
 
