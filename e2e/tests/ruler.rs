@@ -144,6 +144,7 @@ async fn prepare(control_plane: &ControlPlane) -> Result<()> {
         (RULES_NAMESPACE, everywhere("reason=\"BackOff\"")),
         (RULES_NAMESPACE, in_retail()),
         ("bank", in_bank()),
+        ("shop", in_shop()),
     ] {
         apply(control_plane, namespace, &rule).await?;
     }
@@ -177,6 +178,13 @@ fn in_bank() -> Value {
     json!({
         "metadata": {"name": "in-bank", "labels": {crd::RULE_SCOPE_LABEL: "namespace"}},
         "spec": {"rules": [alert("BankUnscheduled", "reason=\"FailedScheduling\"")]},
+    })
+}
+
+fn in_shop() -> Value {
+    json!({
+        "metadata": {"name": "in-shop", "labels": {crd::RULE_SCOPE_LABEL: "namespace"}},
+        "spec": {"rules": [alert("ShopEvicted", "reason=\"Evicted\"")]},
     })
 }
 
@@ -227,7 +235,7 @@ fn labels(name: &str, namespace: &str, pod: &str, severity: Option<&str>) -> Lab
 #[tokio::test(flavor = "multi_thread")]
 async fn the_alerts_that_the_rules_ask_for_fire_and_no_others() -> Result<()> {
     let Some(mut chain) = Chain::find().await? else { return Ok(()) };
-    chain.compiled(4.0, 0.0).await?;
+    chain.compiled(5.0, 0.0).await?;
     chain
         .happen(&[
             ("shop", "BackOff", "web-0"),
@@ -238,6 +246,8 @@ async fn the_alerts_that_the_rules_ask_for_fire_and_no_others() -> Result<()> {
             ("shop", "FailedScheduling", "web-2"),
             (RULES_NAMESPACE, "FailedScheduling", "op-0"),
             ("shop", "Pulled", "web-3"),
+            ("shop", "Evicted", "web-4"),
+            ("bank", "Evicted", "db-4"),
         ])
         .await?;
     let mut expected = BTreeSet::from([
@@ -245,11 +255,12 @@ async fn the_alerts_that_the_rules_ask_for_fire_and_no_others() -> Result<()> {
         labels("PodTrouble", "bank", "db-0", Some("warning")),
         labels("RetailUnhealthy", "shop", "web-1", None),
         labels("BankUnscheduled", "bank", "db-2", None),
+        labels("ShopEvicted", "shop", "web-4", None),
     ]);
     assert_eq!(chain.alerts().await?, expected);
 
     change_rules(&chain).await?;
-    chain.compiled(4.0, 2.0).await?;
+    chain.compiled(5.0, 2.0).await?;
     chain
         .happen(&[
             ("shop", "BackOff", "web-10"),
