@@ -5,7 +5,7 @@ use regex::Regex;
 use crate::ast::{Ast, Check, Comparison, Literal, Spanned, Test};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
-use crate::lint::{Lint, LintKind};
+use crate::lint::{Lint, LintKind, MAX_LINTS};
 use crate::name::{Name, Pick, Place, Step};
 use crate::pattern::Pattern;
 use crate::program::{CompiledTest, Predicate, Program};
@@ -119,6 +119,10 @@ impl Checker<'_> {
     }
 
     fn lint(&mut self, name: &Name, predicate: &Predicate) {
+        // Those of the parser come before, and not more than these are shown.
+        if self.lints.len() >= 2 * MAX_LINTS {
+            return;
+        }
         let place = self.test.name.span;
         if name.steps.iter().any(is_reversed) {
             self.lints.push(Lint::new(LintKind::ReversedRange, place));

@@ -7,7 +7,7 @@ use crate::check;
 use crate::error::Error;
 use crate::fields::Fields;
 use crate::limits::Limits;
-use crate::lint::Lint;
+use crate::lint::{Lint, MAX_LINTS};
 use crate::parser;
 use crate::program::Program;
 use crate::verdict::Verdict;
@@ -31,9 +31,6 @@ pub struct Condition {
     program: Program,
     lints: Vec<Lint>,
 }
-
-/// Nobody reads more about one condition, and each can be shown with all of it.
-const MAX_LINTS: usize = 20;
 
 impl Condition {
     /// Compiles a text within the default [`Limits`].

@@ -7,6 +7,9 @@ use annotate_snippets::Level;
 use crate::error;
 use crate::span::Span;
 
+/// Nobody reads more about one condition, and each can be shown with all of it.
+pub(crate) const MAX_LINTS: usize = 20;
+
 /// A warning about a condition that compiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lint {

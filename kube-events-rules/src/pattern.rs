@@ -140,6 +140,11 @@ impl Pattern {
     pub(crate) fn compile(&self, limits: &Limits, room: &mut usize) -> Result<Regex, Error> {
         let translated = translate(&self.chars).map_err(|error| self.error(&error))?;
         let most = limits.pattern_size.min(*room);
+        // A literal takes memory too, though the engine compiles it within any bound.
+        if most < SMALLEST.min(limits.pattern_size) {
+            let limit = limits.patterns_size;
+            return Err(Error::new(ErrorKind::PatternsTooLarge { limit }, self.span()));
+        }
         // The engine does not tell how large a pattern has become, only that it is too large.
         let mut size = SMALLEST.min(most);
         loop {
@@ -174,8 +179,12 @@ impl Pattern {
             }
             _ => ErrorKind::Pattern(PatternErrorKind::Unsupported),
         };
+        Error::new(kind, self.span())
+    }
+
+    fn span(&self) -> Span {
         let start = self.spans.first().map_or(self.end, |span| span.start);
-        Error::new(kind, Span::new(start, self.end))
+        Span::new(start, self.end)
     }
 }
 

@@ -224,6 +224,16 @@ fn the_patterns_of_one_object_are_bounded_together() {
 }
 
 #[test]
+fn literals_count_among_the_patterns_of_an_object() {
+    let many = alert("many", &[r#"message like "web""#; 500].join(" or "));
+    let spec = RuleSpec { rules: vec![many.rules[0].clone(); 20] };
+    let rules = build(|rules| {
+        rules.add("shop", "greedy", &Scope::Namespace("shop".into()), &spec);
+    });
+    assert_eq!(rules.rules().count(), 8, "4,096 of 4 KiB are 16 MiB");
+}
+
+#[test]
 fn of_many_hints_about_a_condition_the_first_are_told() {
     let rules = build(|rules| {
         let spec = alert("a", &["foo = 1"; 500].join(" or "));

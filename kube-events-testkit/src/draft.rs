@@ -71,7 +71,7 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u32>,
     r#type: &'a str,
-    event_time: Option<Timestamp>,
+    event_time: Option<Micros>,
     #[serde(skip_serializing_if = "Option::is_none")]
     series: Option<Series>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -115,7 +115,16 @@ struct Source<'a> {
 #[serde(rename_all = "camelCase")]
 struct Series {
     count: u32,
-    last_observed_time: Timestamp,
+    last_observed_time: Micros,
+}
+
+/// A `metav1.MicroTime`: always six digits, or an API server refuses it.
+struct Micros(Timestamp);
+
+impl Serialize for Micros {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
+    }
 }
 
 fn raw(text: &str) -> Box<RawValue> {
@@ -175,9 +184,9 @@ impl EventDraft {
             last_timestamp: old.then(|| seconds(self.last)),
             count: old.then_some(self.count),
             r#type: if self.warning { "Warning" } else { "Normal" },
-            event_time: new.then_some(self.first),
+            event_time: new.then_some(Micros(self.first)),
             series: (new && self.count > 1)
-                .then_some(Series { count: self.count, last_observed_time: self.last }),
+                .then_some(Series { count: self.count, last_observed_time: Micros(self.last) }),
             action: self.reporter.action(self.reason),
             reporting_component: component,
             reporting_instance: &self.host,

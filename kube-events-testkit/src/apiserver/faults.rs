@@ -147,7 +147,9 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn add(&self, fault: Fault) {
-        self.lock().push(fault);
+        if fault.times > 0 {
+            self.lock().push(fault);
+        }
     }
 
     pub(crate) fn clear(&self) {
@@ -194,6 +196,7 @@ mod tests {
         faults.add(Fault::silence().on(Verb::List).path("/events").skip(1).times(2));
         let hits = ["/api/v1/events"; 5].map(|uri| strike(&faults, uri));
         assert_eq!(hits, [false, true, true, false, false]);
+        faults.add(Fault::silence().times(0));
         faults.add(Fault::silence().on(Verb::Watch));
         assert!(!strike(&faults, "/api/v1/events"));
         assert!(strike(&faults, "/api/v1/events?watch=1"));
