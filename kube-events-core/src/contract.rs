@@ -25,7 +25,7 @@
 //! .run()
 //! .await;
 //! assert_eq!(report.checked, [Clause::Order, Clause::Close]);
-//! assert_eq!(report.skipped, [Clause::Refusal, Clause::Retry]);
+//! assert_eq!(report.skipped, [Clause::Refusal, Clause::Retry, Clause::Key]);
 //! # });
 //! ```
 

@@ -219,7 +219,8 @@ mod tests {
         );
         let contract = contract.failing(|memory| memory.room(Some(9)), |memory| memory.room(None));
         let report = contract.run().await;
-        assert_eq!(report.skipped, [Clause::Refusal], "standard output refuses nothing");
+        let skipped = [Clause::Refusal, Clause::Key];
+        assert_eq!(report.skipped, skipped, "standard output refuses nothing and is given no keys");
     }
 
     #[tokio::test]

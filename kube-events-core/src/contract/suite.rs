@@ -44,8 +44,11 @@ pub enum Clause {
     Order,
     /// Items that the destination refuses are named by place, and all others are there.
     Refusal,
-    /// A failure can be retried, and then everything is there; the repeat has the same key.
+    /// A failure can be retried, and then everything is there.
     Retry,
+    /// Each delivery has a key: repeats of a batch the same, another batch another one. Checked
+    /// where the destination is given keys and tells of a repeat.
+    Key,
     /// After `close` everything is still there.
     Close,
 }
@@ -106,23 +109,19 @@ impl<T: Sample, S: Sink<T>, D: 'static> Contract<T, S, D> {
     pub async fn run(&self) -> Report {
         let mut report = Report::default();
         self.order().await;
-        report.checked.push(Clause::Order);
-        match &self.refuse {
-            Some(refuse) => {
-                self.refusal(refuse).await;
-                report.checked.push(Clause::Refusal);
-            }
-            None => report.skipped.push(Clause::Refusal),
+        report.add(Clause::Order, true);
+        if let Some(refuse) = &self.refuse {
+            self.refusal(refuse).await;
         }
-        match &self.failure {
-            Some(failure) => {
-                self.retry(failure).await;
-                report.checked.push(Clause::Retry);
-            }
-            None => report.skipped.push(Clause::Retry),
-        }
+        report.add(Clause::Refusal, self.refuse.is_some());
+        let keys_checked = match &self.failure {
+            Some(failure) => self.retry(failure).await,
+            None => false,
+        };
+        report.add(Clause::Retry, self.failure.is_some());
+        report.add(Clause::Key, keys_checked);
         self.close().await;
-        report.checked.push(Clause::Close);
+        report.add(Clause::Close, true);
         report
     }
 
@@ -154,7 +153,8 @@ impl<T: Sample, S: Sink<T>, D: 'static> Contract<T, S, D> {
         }
     }
 
-    async fn retry(&self, failure: &Failure<D>) {
+    /// Gives what [`Self::same_keys`] gives.
+    async fn retry(&self, failure: &Failure<D>) -> bool {
         let (sink, destination) = (self.start)().await;
         let first = batch::<T>(0..3);
         sink.send(&first).await.expect("a delivery to a destination that is well");
@@ -168,19 +168,28 @@ impl<T: Sample, S: Sink<T>, D: 'static> Contract<T, S, D> {
         sink.send(&batch).await.expect("a delivery to a destination that is well again");
         let sent: Vec<_> = ids(&first).chain(ids(&batch)).collect();
         assert_eq!(self.there(&destination).await, sent, "everything is there");
-        self.same_keys(&destination, &first, &batch).await;
+        self.same_keys(&destination, &first, &batch).await
     }
 
-    async fn same_keys(&self, destination: &D, first: &Batch<T>, batch: &Batch<T>) {
-        let keys = |deliveries: &[Delivery], of: &Batch<T>| -> Vec<String> {
-            let found = deliveries.iter().filter(|delivery| delivery.ids::<T>().eq(ids(of)));
-            found.filter_map(|delivery| delivery.key.clone()).collect()
-        };
+    /// True if there are keys, and a repeat that could have had another one.
+    async fn same_keys(&self, destination: &D, first: &Batch<T>, batch: &Batch<T>) -> bool {
         let deliveries = (self.arrived)(destination).await;
-        let (first, mut repeats) = (keys(&deliveries, first), keys(&deliveries, batch));
-        repeats.dedup();
-        assert!(repeats.len() <= 1, "repeats have one key: {repeats:?}");
+        let with_key = deliveries.iter().filter(|delivery| delivery.key.is_some()).count();
+        if with_key == 0 {
+            return false;
+        }
+        assert_eq!(with_key, deliveries.len(), "each delivery has a key: {deliveries:?}");
+        let keys = |of: &Batch<T>| -> Vec<_> {
+            let found = deliveries.iter().filter(|delivery| delivery.ids::<T>().eq(ids(of)));
+            found.map(|delivery| &delivery.key).collect()
+        };
+        let (first, repeats) = (keys(first), keys(batch));
+        assert!(
+            repeats.windows(2).all(|two| two[0] == two[1]),
+            "repeats have one key: {repeats:?}"
+        );
         assert!(first.iter().all(|key| !repeats.contains(key)), "another batch has another key");
+        repeats.len() > 1
     }
 
     async fn close(&self) {
@@ -201,6 +210,15 @@ impl<T: Sample, S: Sink<T>, D: 'static> Contract<T, S, D> {
 impl<T, S, D> fmt::Debug for Contract<T, S, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Contract").finish_non_exhaustive()
+    }
+}
+
+// === impl Report ===
+
+impl Report {
+    fn add(&mut self, clause: Clause, checked: bool) {
+        let clauses = if checked { &mut self.checked } else { &mut self.skipped };
+        clauses.push(clause);
     }
 }
 
@@ -230,5 +248,78 @@ impl Delivery {
 
     fn ids<T: Sample>(&self) -> impl Iterator<Item = String> {
         self.items.iter().map(|item| T::found_in(item).unwrap_or_else(|| panic!("in {item}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    use super::*;
+    use crate::{Event, SendError, sink_fn};
+
+    /// Takes everything, or fails and tells of what it did not take.
+    #[derive(Clone, Default)]
+    struct Destination {
+        deliveries: Arc<Mutex<Vec<Delivery>>>,
+        fails: Arc<AtomicBool>,
+    }
+
+    impl Destination {
+        fn take(&self, key: Option<String>, batch: &Batch<Event>) -> Result<(), SendError> {
+            let accepted = !self.fails.load(Ordering::Relaxed);
+            let items = batch.iter().map(|event| event.value().clone()).collect();
+            self.deliveries.lock().unwrap().push(Delivery { key, items, accepted });
+            accepted.then_some(()).ok_or_else(|| SendError::retry("it fails"))
+        }
+    }
+
+    /// Runs the suite on a sink whose keys are made of the batch and of how much came before it.
+    async fn run(key: fn(&Batch<Event>, usize) -> Option<String>) -> Report {
+        let start = async move || {
+            let destination = Destination::default();
+            let there = destination.clone();
+            let sink = sink_fn(move |batch: Batch<Event>| {
+                let before = there.deliveries.lock().unwrap().len();
+                std::future::ready(there.take(key(&batch, before), &batch))
+            });
+            (sink, destination)
+        };
+        Contract::new(start, async |there: &Destination| there.deliveries.lock().unwrap().clone())
+            .failing(
+                |there| there.fails.store(true, Ordering::Relaxed),
+                |there| there.fails.store(false, Ordering::Relaxed),
+            )
+            .run()
+            .await
+    }
+
+    #[tokio::test]
+    async fn keys_are_checked_where_there_are_any() {
+        let report = run(|batch, _| Some(batch.idempotency_key())).await;
+        assert_eq!(report.skipped, [Clause::Refusal]);
+        let report = run(|_, _| None).await;
+        assert_eq!(report.skipped, [Clause::Refusal, Clause::Key]);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "repeats have one key")]
+    async fn a_repeat_with_a_key_of_its_own_breaks_the_contract() {
+        run(|_, before| Some(before.to_string())).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "each delivery has a key")]
+    async fn a_repeat_without_a_key_breaks_the_contract() {
+        run(|batch, before| (before < 2).then(|| batch.idempotency_key())).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "another batch has another key")]
+    async fn one_key_for_all_breaks_the_contract() {
+        run(|_, _| Some("key".into())).await;
     }
 }
