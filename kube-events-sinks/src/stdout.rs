@@ -169,7 +169,7 @@ mod tests {
     use std::sync::{Arc, Mutex as StdMutex};
 
     use kube_events_core::{
-        Event,
+        Alert, Event, Notification,
         contract::{Clause, Contract, Delivery, Sample},
     };
 
@@ -208,9 +208,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn stdout_keeps_the_contract() {
-        let contract = Contract::<Event, _, _>::new(
+    async fn keeps_the_contract<T: Sample + Encode + Human>() {
+        let contract = Contract::<T, _, _>::new(
             async || {
                 let memory = Memory::default();
                 (Stdout::to(StdoutFormat::Auto, memory.clone()).unwrap(), memory)
@@ -221,6 +220,21 @@ mod tests {
         let report = contract.run().await;
         let skipped = [Clause::Refusal, Clause::Key];
         assert_eq!(report.skipped, skipped, "standard output refuses nothing and is given no keys");
+    }
+
+    #[tokio::test]
+    async fn stdout_of_events_keeps_the_contract() {
+        keeps_the_contract::<Event>().await;
+    }
+
+    #[tokio::test]
+    async fn stdout_of_notifications_keeps_the_contract() {
+        keeps_the_contract::<Notification>().await;
+    }
+
+    #[tokio::test]
+    async fn stdout_of_alerts_keeps_the_contract() {
+        keeps_the_contract::<Alert>().await;
     }
 
     #[tokio::test]

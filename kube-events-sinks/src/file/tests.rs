@@ -2,7 +2,7 @@ use std::{fs, io::Read};
 
 use flate2::read::GzDecoder;
 use kube_events_core::{
-    Event,
+    Alert, Event, Notification,
     contract::{Clause, Contract, Delivery, Sample},
 };
 use serde_json::Value;
@@ -36,9 +36,8 @@ fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_323_045 + seconds)
 }
 
-#[tokio::test]
-async fn a_file_keeps_the_contract() {
-    let contract = Contract::<Event, _, _>::new(
+async fn keeps_the_contract<T: Sample + Encode>() {
+    let contract = Contract::<T, _, _>::new(
         async || {
             let dir = tempfile::tempdir().unwrap();
             fs::create_dir(dir.path().join("log")).unwrap();
@@ -54,6 +53,21 @@ async fn a_file_keeps_the_contract() {
     let report = contract.run().await;
     let skipped = [Clause::Refusal, Clause::Key];
     assert_eq!(report.skipped, skipped, "a file refuses nothing and is given no keys");
+}
+
+#[tokio::test]
+async fn a_file_of_events_keeps_the_contract() {
+    keeps_the_contract::<Event>().await;
+}
+
+#[tokio::test]
+async fn a_file_of_notifications_keeps_the_contract() {
+    keeps_the_contract::<Notification>().await;
+}
+
+#[tokio::test]
+async fn a_file_of_alerts_keeps_the_contract() {
+    keeps_the_contract::<Alert>().await;
 }
 
 /// A pipe that nobody reads stands for a volume that hangs.
