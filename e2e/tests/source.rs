@@ -4,6 +4,8 @@
 #[path = "../../kube-events-core/tests/suite/mod.rs"]
 mod suite;
 
+use std::time::Duration;
+
 use anyhow::Result;
 use e2e::{ControlPlane, Part, Settings};
 use suite::Harness;
@@ -41,6 +43,17 @@ async fn it_holds_when_history_is_cut_off_and_the_server_restarts() -> Result<()
     let real = Real(Mutex::new(ControlPlane::start(&assets, Settings::default()).await?));
     let client = real.0.lock().await.client().await?;
     suite::an_expired_position_is_gone_on_from_by_a_list(client.clone(), &real).await;
+    suite::a_list_that_outlives_its_snapshot_is_finished(client.clone(), &real).await;
     suite::a_restart_of_the_server_loses_and_repeats_nothing(client, &real).await;
     real.0.into_inner().stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_holds_when_the_time_of_events_is_over() -> Result<()> {
+    let Some(assets) = Part::ControlPlane.find() else { return Ok(()) };
+    // The least that etcd gives.
+    let settings = Settings { event_ttl: Duration::from_secs(2), ..Settings::default() };
+    let control_plane = ControlPlane::start(&assets, settings).await?;
+    suite::what_expires_is_not_given(control_plane.client().await?).await;
+    control_plane.stop().await
 }

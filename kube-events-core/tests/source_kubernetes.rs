@@ -17,7 +17,7 @@ use kube_events_core::{
 use kube_events_testkit::{
     ApiServer, Expectation, Extent, Fault, Identity, Status, Verb, WatchFault, Workload,
 };
-use suite::Harness;
+use suite::{Harness, LIMIT};
 
 struct Embedded(ApiServer);
 
@@ -59,9 +59,17 @@ on_the_embedded_server! {
     a_start_from_now_gives_what_follows();
     a_stored_position_is_gone_on_from();
     an_expired_position_is_gone_on_from_by_a_list(harness);
+    a_list_that_outlives_its_snapshot_is_finished(harness);
     a_restart_of_the_server_loses_and_repeats_nothing(harness);
     both_apis_give_the_same();
     namespaces_and_selectors_are_kept_to();
+}
+
+#[tokio::test]
+async fn what_expires_is_not_given() {
+    let ttl = Some(Duration::from_millis(100));
+    let server = Embedded(ApiServer::builder().event_ttl(ttl).start().await.unwrap());
+    suite::what_expires_is_not_given(server.client()).await;
 }
 
 /// Reads until the progress reaches the server's version.
@@ -84,7 +92,7 @@ async fn read(
             observed.extend(source.next().await.unwrap().ok());
         }
     };
-    tokio::time::timeout(Duration::from_secs(120), reading).await.expect("it ends");
+    tokio::time::timeout(LIMIT, reading).await.expect("it ends");
     observed
 }
 
@@ -183,9 +191,12 @@ async fn a_restore_of_an_older_state_is_a_gap_and_everything_is_listed() {
 
     server.0.restore(&backup);
     let mut observed = Vec::new();
-    while !observed.iter().any(|observed| matches!(observed, Observed::Gap(_))) {
-        observed.extend(source.next().await.unwrap().ok());
-    }
+    let to_the_gap = async {
+        while !matches!(observed.last(), Some(Observed::Gap(_))) {
+            observed.extend(source.next().await.unwrap().ok());
+        }
+    };
+    tokio::time::timeout(LIMIT, to_the_gap).await.expect("a gap is told");
     observed.extend(read(&mut source, &server.0).await);
     let gaps: Vec<_> = observed
         .iter()
