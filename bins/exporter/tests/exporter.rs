@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Parser as _;
 use kube_events_exporter::{Options, run};
-use kube_events_testkit::{ApiServer, Receiver, Reply};
+use kube_events_testkit::{ApiServer, Receiver, Recorded, Reply};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -79,18 +79,21 @@ impl Exporter {
 }
 
 fn names(receiver: &Receiver) -> Vec<String> {
-    let names = receiver.accepted().into_iter().map(|event| event["metadata"]["name"].clone());
-    names.map(|name| name.as_str().unwrap_or_default().to_owned()).collect()
+    names_in(&receiver.requests())
 }
 
+/// Of the Events that were accepted, in order.
+fn names_in(requests: &[Recorded]) -> Vec<String> {
+    let accepted = requests.iter().filter(|request| request.answered == Some(200));
+    let events = accepted.flat_map(|request| request.json().unwrap());
+    events.map(|event| event["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Waits for as many Events as are expected, or for nothing more to come.
 async fn until(receiver: &Receiver, expected: &[&str]) {
-    let there = async {
-        while names(receiver).len() < expected.len() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let there = tokio::time::timeout(BOUND, there).await;
-    assert_eq!(names(receiver), expected, "{there:?}");
+    let enough = |requests: &[Recorded]| names_in(requests).len() >= expected.len();
+    let (Ok(requests) | Err(requests)) = receiver.wait_for(BOUND, enough).await;
+    assert_eq!(names_in(&requests), expected);
 }
 
 fn webhook(receiver: &Receiver) -> Value {
@@ -108,14 +111,21 @@ async fn a_sink_by_the_same_name_goes_on_where_the_old_one_stopped() {
     fixture.configure(&webhook(&new));
     // Each is delivered by whichever configuration is in force by then.
     let mut sent = 0;
-    while names(&new).is_empty() {
-        sent += 1;
-        fixture.events(&[&format!("c{sent}")]);
-        let both = || names(&old).len() + names(&new).len();
-        while both() < 2 + sent {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    let taken_over = async {
+        while names(&new).is_empty() {
+            sent += 1;
+            let name = format!("c{sent}");
+            fixture.events(&[&name]);
+            let there = |requests: &[Recorded]| names_in(requests).contains(&name);
+            let arrived = tokio::select! {
+                arrived = old.wait_for(BOUND, there) => arrived,
+                arrived = new.wait_for(BOUND, there) => arrived,
+            };
+            assert!(arrived.is_ok(), "{name} came to neither");
         }
-    }
+    };
+    let taken_over = tokio::time::timeout(BOUND, taken_over).await;
+    assert!(taken_over.is_ok(), "the new configuration never came into force");
     exporter.stop().await;
     let all: Vec<_> = names(&old).into_iter().chain(names(&new)).collect();
     let expected = ["a".to_owned(), "b".to_owned()].into_iter();
