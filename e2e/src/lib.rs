@@ -14,12 +14,14 @@
 //!
 //! A test begins by asking for its parts with [`Part::find`]. A part that this machine lacks is told
 //! loudly and skips the test, or fails it where `KUBE_EVENTS_E2E=required` is set. [`Workload`] creates
-//! Events quickly and says what it created.
+//! Events quickly and says what it created. [`run`] runs a tool to its end, and [`Manifest`] compares the
+//! objects that tools print.
 
 mod alertmanager;
 mod cluster;
 mod control_plane;
 mod isolation;
+mod manifest;
 mod node;
 mod operator;
 mod part;
@@ -27,6 +29,7 @@ mod port;
 mod process;
 mod program;
 mod prometheus;
+mod run;
 mod tls;
 mod wait;
 mod workload;
@@ -35,6 +38,7 @@ pub use alertmanager::Alertmanager;
 pub use cluster::Cluster;
 pub use control_plane::{ControlPlane, Settings};
 pub use isolation::isolated;
+pub use manifest::Manifest;
 pub use node::Node;
 pub use operator::Operator;
 pub use part::Part;
@@ -42,6 +46,7 @@ pub use port::free_ports;
 pub use process::{Process, Usage};
 pub use program::Program;
 pub use prometheus::{Prometheus, Sample, Target};
+pub use run::run;
 pub use tls::install_crypto;
 pub use wait::until;
 pub use workload::{Created, Workload};

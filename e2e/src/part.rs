@@ -20,6 +20,8 @@ pub enum Part {
     Alertmanager,
     /// The Prometheus binary.
     Prometheus,
+    /// The Helm binary.
+    Helm,
     /// A program of this workspace, by the name of its binary.
     Program(&'static str),
 }
@@ -54,6 +56,7 @@ impl Part {
                 installed("ALERTMANAGER", &["prometheus-alertmanager", "alertmanager"])
             }
             Self::Prometheus => installed("PROMETHEUS", &["prometheus"]),
+            Self::Helm => installed("HELM", &["helm"]),
             Self::Program(name) => program(name),
         }
     }
