@@ -62,19 +62,44 @@ impl Manifest {
     /// Whether both hold the same objects.
     ///
     /// # Errors
-    /// When they do not; it tells the first that differs.
+    /// When they do not; it tells the first difference.
     pub fn same_as(&self, other: &Self) -> Result<()> {
         for (identity, object) in &self.0 {
-            match other.0.get(identity) {
-                None => bail!("{identity} is too much"),
-                Some(wanted) if wanted != object => bail!("{identity} is {object}\nnot {wanted}"),
-                Some(_) => {}
+            let wanted =
+                other.0.get(identity).with_context(|| format!("{identity} is too much"))?;
+            if let Some(difference) = difference(object, wanted) {
+                bail!("{identity}: {difference}");
             }
         }
         match other.0.keys().find(|identity| !self.0.contains_key(*identity)) {
             Some(identity) => bail!("{identity} is missing"),
             None => Ok(()),
         }
+    }
+}
+
+/// Where two values differ first, and how: `/spec/replicas: 1, not 2`.
+fn difference(found: &Value, wanted: &Value) -> Option<String> {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => {
+            found.keys().chain(wanted.keys()).find_map(|key| {
+                let rest = match (found.get(key), wanted.get(key)) {
+                    (Some(found), Some(wanted)) => difference(found, wanted)?,
+                    (Some(found), None) => format!(": {found} is too much"),
+                    (None, wanted) => format!(": {} is missing", wanted.unwrap_or(&Value::Null)),
+                };
+                Some(format!("/{key}{rest}"))
+            })
+        }
+        (Value::Array(found), Value::Array(wanted)) if found.len() == wanted.len() => {
+            found.iter().zip(wanted).enumerate().find_map(|(index, (found, wanted))| {
+                difference(found, wanted).map(|rest| format!("/{index}{rest}"))
+            })
+        }
+        // Go writes `1.0` as `1`; Kubernetes knows one number.
+        (Value::Number(found), Value::Number(wanted)) if found.as_f64() == wanted.as_f64() => None,
+        _ if found == wanted => None,
+        _ => Some(format!(": {found}, not {wanted}")),
     }
 }
 
@@ -92,13 +117,30 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_named() {
+    fn the_first_difference_is_told() {
+        let object = |spec: &str| format!("kind: A\nmetadata: {{name: a}}\nspec: {spec}\n");
+        for (found, wanted, difference) in [
+            ("{n: [1, 2]}", "{n: [1, 3]}", "A null/a: /spec/n/1: 2, not 3"),
+            ("{n: [1]}", "{n: [1, 2]}", "A null/a: /spec/n: [1], not [1,2]"),
+            ("{n: null}", "{}", "A null/a: /spec/n: null is too much"),
+            ("{}", "{n: x}", "A null/a: /spec/n: \"x\" is missing"),
+        ] {
+            let (found, wanted) = (manifest(&object(found)), manifest(&object(wanted)));
+            assert_eq!(found.same_as(&wanted).unwrap_err().to_string(), difference);
+            assert!(found.same_as(&found).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_have_a_point() {
         let one = manifest("# a comment\n---\nkind: A\nmetadata: {name: a}\nx: 1\n");
-        let other = manifest("kind: A\nmetadata: {name: a}\nx: 2\n");
-        let none = Manifest::default();
-        assert!(one.same_as(&one).is_ok());
-        let error = one.same_as(&other).unwrap_err().to_string();
-        assert!(error.starts_with("A null/a is {"), "{error}");
+        let other = manifest("kind: A\nmetadata: {name: a}\nx: 1.0\n");
+        assert!(one.same_as(&other).is_ok());
+    }
+
+    #[test]
+    fn an_object_is_not_forgotten() {
+        let (one, none) = (manifest("kind: A\nmetadata: {name: a}\n"), Manifest::default());
         assert_eq!(one.same_as(&none).unwrap_err().to_string(), "A null/a is too much");
         assert_eq!(none.same_as(&one).unwrap_err().to_string(), "A null/a is missing");
     }

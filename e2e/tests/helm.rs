@@ -250,7 +250,7 @@ fn a_wrong_value_is_refused_with_its_place() -> Result<()> {
     Ok(())
 }
 
-/// The shape that values of the Go project's chart have where KubeSphere's installer wrote them.
+/// The shape that values of the Go project's chart have where an installer wrote them.
 const FORMER_VALUES: &str = "
 operator:
   enabled: true
