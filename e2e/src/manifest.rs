@@ -82,7 +82,8 @@ impl Manifest {
 fn difference(found: &Value, wanted: &Value) -> Option<String> {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => {
-            found.keys().chain(wanted.keys()).find_map(|key| {
+            let missing = wanted.keys().filter(|key| !found.contains_key(*key));
+            found.keys().chain(missing).find_map(|key| {
                 let rest = match (found.get(key), wanted.get(key)) {
                     (Some(found), Some(wanted)) => difference(found, wanted)?,
                     (Some(found), None) => format!(": {found} is too much"),
