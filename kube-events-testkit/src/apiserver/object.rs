@@ -123,7 +123,45 @@ pub(crate) fn check_new(resource: &Resource, object: &Value) -> Result<(), Statu
             return Err(Status::invalid("", "Event", name, field, why));
         }
     }
+    if !matches!(object["type"].as_str(), Some("Normal" | "Warning")) {
+        let why = ("FieldValueInvalid", "Invalid value: has to be Normal or Warning");
+        return Err(Status::invalid("", "Event", name, "type", why));
+    }
+    if object["series"]["count"].as_i64().is_some_and(|count| count < 2) {
+        let why = ("FieldValueInvalid", "Invalid value: should be at least 2");
+        return Err(Status::invalid("", "Event", name, "series.count", why));
+    }
+    let deprecated = ["Count", "FirstTimestamp", "LastTimestamp", "Source"];
+    for field in deprecated.map(|field| format!("deprecated{field}")) {
+        if !object[&field].is_null() && object[&field] != json!({}) {
+            let why = ("FieldValueInvalid", "Invalid value: needs to be unset");
+            return Err(Status::invalid("", "Event", name, &field, why));
+        }
+    }
     Ok(())
+}
+
+/// Checks what `events.k8s.io/v1` lets nobody change: all of an Event but its series.
+pub(crate) fn check_change(
+    resource: &Resource,
+    name: &str,
+    old: &Value,
+    new: &Value,
+) -> Result<(), Status> {
+    if resource.form != Form::EventsV1 {
+        return Ok(());
+    }
+    let fields = [old, new].into_iter().filter_map(Value::as_object).flat_map(Map::keys);
+    let changed = fields
+        .filter(|field| !matches!(field.as_str(), "metadata" | "series" | "kind" | "apiVersion"))
+        .find(|field| old[field.as_str()] != new[field.as_str()]);
+    match changed {
+        None => Ok(()),
+        Some(field) => {
+            let what = format!("Invalid value: {}: field is immutable", new[field.as_str()]);
+            Err(Status::invalid("", "Event", name, field, ("FieldValueInvalid", &what)))
+        }
+    }
 }
 
 fn default_event(event: &mut Value) {

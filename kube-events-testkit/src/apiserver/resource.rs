@@ -107,6 +107,12 @@ impl Resource {
         }
     }
 
+    /// Whether an update may leave out which version it is of. Those that carry a compare-and-swap
+    /// must not.
+    pub(crate) fn allows_unconditional_update(&self) -> bool {
+        self.form != Form::Custom && self.group != "coordination.k8s.io"
+    }
+
     pub(crate) fn is_event(&self) -> bool {
         self.storage == EVENTS
     }

@@ -129,7 +129,10 @@ impl Shared {
         mut storage_form: Value,
         author: &Author,
     ) -> Result<Arc<Stored>, Status> {
-        storage_form["metadata"]["name"] = place.name.into();
+        let metadata = object::metadata_mut(&mut storage_form);
+        metadata.insert("name".to_owned(), place.name.into());
+        // What is to be updated and is not there has no version that could have passed.
+        metadata.remove("resourceVersion");
         let resource = self.storage(place.resource.storage);
         for key in ["kind", "apiVersion"] {
             if let Some(fields) = storage_form.as_object_mut() {
@@ -188,6 +191,7 @@ fn replace(
     check_identity(place, &held, &given)?;
     let old = object::parse(&held);
     let mut new = object::merge(resource, &old, given, part);
+    object::check_change(resource, place.name, &old, &new)?;
     if object::same(&old, &new) {
         return Ok(held);
     }
@@ -207,8 +211,17 @@ fn check_identity(place: &Place<'_>, held: &Stored, given: &Value) -> Result<(),
             "the name of the object does not match the name on the URL",
         ));
     }
-    if named("resourceVersion").is_some_and(|rv| rv != held.revision.to_string()) {
-        return Err(Status::modified(place.resource, place.name));
+    match named("resourceVersion") {
+        Some(rv) if rv != held.revision.to_string() => {
+            return Err(Status::modified(place.resource, place.name));
+        }
+        None if !place.resource.allows_unconditional_update() => {
+            let Resource { group, kind, .. } = place.resource;
+            let why = ("FieldValueInvalid", "Invalid value: 0: must be specified for an update");
+            let field = "metadata.resourceVersion";
+            return Err(Status::invalid(group, kind, place.name, field, why));
+        }
+        _ => {}
     }
     let options = DeleteOptions { uid: named("uid").map(str::to_owned), ..Default::default() };
     options.check(place, held)

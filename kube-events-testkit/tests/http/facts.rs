@@ -229,10 +229,49 @@ async fn both_groups_show_the_same_event_in_their_words() {
         lines[0]
             .contains(r#""object":{"kind":"Event","apiVersion":"events.k8s.io/v1","metadata":"#)
     );
-    let (code, patched) =
-        client.merge(&format!("{EVENTS_V1}/e"), &json!({"deprecatedCount": 4})).await;
-    assert_eq!((code, &patched["deprecatedCount"]), (200, &json!(4)));
-    assert_eq!(client.get(&format!("{EVENTS}/e")).await.1["count"], 4);
+}
+
+#[tokio::test]
+async fn the_newer_group_is_strict() {
+    let (_server, client) = with_events(&["e"]).await;
+    let new = json!({
+        "metadata": {"name": "n"}, "eventTime": "2026-01-01T00:00:00.123456Z", "action": "Binding",
+        "reportingController": "c", "reportingInstance": "i", "reason": "Scheduled", "note": "hello",
+        "regarding": {"kind": "Pod", "namespace": "default", "name": "web"}, "type": "Normal",
+    });
+    for (field, value) in [
+        ("type", json!("Odd")),
+        ("deprecatedCount", json!(1)),
+        ("deprecatedSource", json!({"component": "c"})),
+        ("series", json!({"count": 1, "lastObservedTime": "2026-01-01T00:00:00.123456Z"})),
+    ] {
+        let mut odd = new.clone();
+        odd[field] = value;
+        assert_eq!(client.post(EVENTS_V1, &odd).await.0, 422, "{field}");
+    }
+    assert_eq!(client.post(EVENTS_V1, &new).await.0, 201);
+    for change in [json!({"deprecatedCount": 4}), json!({"note": "other"})] {
+        let (code, answer) = client.merge(&format!("{EVENTS_V1}/e"), &change).await;
+        let message = answer["message"].as_str().unwrap();
+        assert!(code == 422 && message.ends_with("field is immutable"), "{code} {message}");
+    }
+    let again = json!({"series": {"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z"}});
+    assert_eq!(client.merge(&format!("{EVENTS_V1}/n"), &again).await.0, 200);
+}
+
+/// A Lease is held by compare-and-swap: an update that names no version would take it from anybody.
+#[tokio::test]
+async fn a_lease_is_updated_only_by_its_version() {
+    let (_server, client) = with_events(&[]).await;
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    let lease = json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": "a"}});
+    assert_eq!(client.post(leases, &lease).await.0, 201);
+    let (code, answer) = client.call(Method::PUT, &format!("{leases}/l"), &lease).await;
+    let message = answer["message"].as_str().unwrap();
+    assert!(code == 422 && message.ends_with("must be specified for an update"), "{message}");
+    let mut new = lease.clone();
+    new["metadata"] = json!({"name": "m", "resourceVersion": "5"});
+    assert_eq!(client.call(Method::PUT, &format!("{leases}/m"), &new).await.0, 201);
 }
 
 #[tokio::test]
