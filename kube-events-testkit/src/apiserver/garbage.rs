@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Shared;
 use super::object;
 use super::resource::{NAMESPACES, Resource};
-use super::storage::{Range, Stored};
+use super::storage::{Range, State, Stored};
 use super::write::{DeleteOptions, Place};
 
 impl Shared {
@@ -22,6 +22,24 @@ impl Shared {
         } else if !resource.is_event() {
             self.each_resource(|dependent| self.delete_owned(dependent, &gone.uid));
         }
+    }
+
+    /// Deletes what was just written if none of its owners exists (any more).
+    pub(crate) fn collect_if_orphaned(&self, place: &Place<'_>, object: &Value) {
+        let owners = object["metadata"]["ownerReferences"].as_array();
+        let Some(owners) = owners.filter(|owners| !owners.is_empty()) else { return };
+        if !owners.iter().any(|owner| self.exists(owner["uid"].as_str().unwrap_or(""))) {
+            self.delete_or_tell(place);
+        }
+    }
+
+    fn exists(&self, uid: &str) -> bool {
+        let mut found = false;
+        self.each_resource(|resource| {
+            let in_table = |state: &State| state.all(resource).any(|object| &*object.uid == uid);
+            found = found || !resource.is_event() && self.store.read(in_table);
+        });
+        found
     }
 
     /// One row for each storage: two faces of the same objects are one resource here.
@@ -52,9 +70,12 @@ impl Shared {
 
     fn delete_dependent(&self, resource: &Resource, object: &Stored) {
         let (namespace, name) = split(&object.key, resource);
-        let place = Place { resource, namespace, name };
-        if let Err(status) = self.delete(&place, &DeleteOptions::default()) {
-            tracing::debug!(code = status.code(), key = &*object.key, "already gone");
+        self.delete_or_tell(&Place { resource, namespace, name });
+    }
+
+    fn delete_or_tell(&self, place: &Place<'_>) {
+        if let Err(status) = self.delete(place, &DeleteOptions::default()) {
+            tracing::debug!(code = status.code(), key = place.key(), "already gone");
         }
     }
 }

@@ -1,19 +1,23 @@
 //! An embedded Kubernetes API server over real HTTP.
 
+mod apply;
 mod call;
 mod direct;
 mod discovery;
 mod encode;
 mod faults;
+mod fields;
 mod garbage;
 mod list;
 mod log;
+mod managers;
 mod object;
 mod patch;
 mod resource;
 mod routes;
 mod selectors;
 mod server;
+mod shape;
 mod status;
 mod storage;
 mod table;

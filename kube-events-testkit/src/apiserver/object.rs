@@ -5,6 +5,7 @@ use rand::Rng;
 use serde_json::{Map, Value, json};
 
 use super::encode;
+use super::managers;
 use super::resource::{Form, NAMESPACES, Resource};
 use super::status::Status;
 use super::storage::Stored;
@@ -212,6 +213,8 @@ pub(crate) fn initialize(
     }
     if has_generation(resource) {
         metadata.insert("generation".to_owned(), 1.into());
+    }
+    if resource.status {
         remove(object, "status");
     }
     if resource.storage == NAMESPACES {
@@ -221,8 +224,7 @@ pub(crate) fn initialize(
         check_event_namespace(object, &name)?;
     }
     if !object["metadata"]["managedFields"].is_array() {
-        let entry = managed_entry(resource, object, author, "Update");
-        object["metadata"]["managedFields"] = json!([entry]);
+        managers::record(resource, &Value::Null, object, author, Part::Main);
     }
     Ok(name)
 }
@@ -289,12 +291,15 @@ pub(crate) enum Part {
 /// The object that an update leads to: identity from the old one, content from the new one.
 pub(crate) fn merge(resource: &Resource, old: &Value, mut new: Value, part: Part) -> Value {
     if part == Part::Status {
-        let status = new["status"].take();
+        let (status, owners) = (new["status"].take(), new["metadata"]["managedFields"].take());
         new = old.clone();
         set(&mut new, "status", status);
+        if owners.is_array() {
+            set(&mut new["metadata"], "managedFields", owners);
+        }
         return new;
     }
-    if has_generation(resource) {
+    if resource.status {
         set(&mut new, "status", old["status"].clone());
     }
     let keep = [
@@ -326,6 +331,32 @@ pub(crate) fn mark_deleted(resource: &Resource, object: &mut Value) {
     if has_generation(resource) {
         bump_generation(object);
     }
+    if resource.storage == NAMESPACES {
+        object["status"]["phase"] = "Terminating".into();
+    }
+}
+
+/// Fields that stay as they were when the object was made.
+const FIXED: &[(&str, &str)] = &[
+    ("ClusterRoleBinding", "roleRef"),
+    ("Deployment", "spec.selector"),
+    ("RoleBinding", "roleRef"),
+];
+
+/// Checks that a change leaves alone what cannot change.
+pub(crate) fn check_changed(resource: &Resource, old: &Value, new: &Value) -> Result<(), Status> {
+    for (_, field) in FIXED.iter().filter(|(kind, _)| *kind == resource.kind) {
+        let pointer = format!("/{}", field.replace('.', "/"));
+        let value = new.pointer(&pointer);
+        if value != old.pointer(&pointer) {
+            let name = old["metadata"]["name"].as_str().unwrap_or("");
+            let value = value.unwrap_or(&Value::Null);
+            let what = format!("Invalid value: {value}: field is immutable");
+            let why = ("FieldValueInvalid", what.as_str());
+            return Err(Status::invalid(resource.group, resource.kind, name, field, why));
+        }
+    }
+    Ok(())
 }
 
 /// Whether two states differ in nothing that counts.
@@ -365,43 +396,6 @@ pub(crate) fn text(resource: &Resource, object: &mut Value, revision: u64) -> Bo
     encode::body(resource, object)
 }
 
-/// An entry of `managedFields` for every field of `object`.
-pub(crate) fn managed_entry(
-    resource: &Resource,
-    object: &Value,
-    author: &Author,
-    operation: &str,
-) -> Value {
-    let mut fields = json!({});
-    for (key, value) in object.as_object().into_iter().flatten() {
-        let skip = matches!(key.as_str(), "kind" | "apiVersion" | "metadata")
-            || matches!(value, Value::Null)
-            || value.as_object().is_some_and(Map::is_empty);
-        if !skip {
-            fields[format!("f:{key}")] = field_set(value);
-        }
-    }
-    for key in ["labels", "annotations"] {
-        if let Some(values) = object["metadata"][key].as_object() {
-            fields["f:metadata"][format!("f:{key}")] = field_set(&json!(values));
-        }
-    }
-    json!({
-        "manager": author.manager,
-        "operation": operation,
-        "apiVersion": resource.api_version(),
-        "time": now(),
-        "fieldsType": "FieldsV1",
-        "fieldsV1": fields,
-    })
-}
-
-fn field_set(value: &Value) -> Value {
-    let Value::Object(fields) = value else { return json!({}) };
-    let inner = fields.iter().map(|(key, value)| (format!("f:{key}"), field_set(value)));
-    Value::Object(inner.collect())
-}
-
 pub(crate) fn metadata_mut(object: &mut Value) -> &mut Map<String, Value> {
     if !object["metadata"].is_object() {
         object["metadata"] = json!({});
@@ -410,7 +404,14 @@ pub(crate) fn metadata_mut(object: &mut Value) -> &mut Map<String, Value> {
 }
 
 fn has_generation(resource: &Resource) -> bool {
-    resource.form == Form::Custom || matches!(resource.group, "apps" | "apiextensions.k8s.io")
+    const GROUPS: [&str; 5] = [
+        "admissionregistration.k8s.io",
+        "apiextensions.k8s.io",
+        "apps",
+        "networking.k8s.io",
+        "policy",
+    ];
+    resource.form == Form::Custom || GROUPS.contains(&resource.group)
 }
 
 fn bump_generation(object: &mut Value) {

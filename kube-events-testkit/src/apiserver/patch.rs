@@ -1,13 +1,13 @@
 //! PATCH: JSON patches, merge patches and apply.
 //!
 //! A strategic merge patch is treated as a merge patch: lists are replaced, not merged by key.
-//! Apply creates the object or merges into it, and records the field manager; it neither removes
-//! fields that a manager no longer applies nor reports conflicts between managers.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 
 use super::Shared;
+use super::apply::Applied;
+use super::call::Call;
 use super::object::{self, Author, Part};
 use super::status::Status;
 use super::storage::Stored;
@@ -18,39 +18,33 @@ use super::write::Place;
 pub(crate) enum Patch {
     Json(json_patch::Patch),
     Merge(Value),
-    Apply(Value),
+    Apply(Applied),
 }
 
 impl Patch {
-    pub(crate) fn parse(
-        content_type: &str,
-        body: &[u8],
-        has_manager: bool,
-    ) -> Result<Self, Status> {
+    pub(crate) fn parse(content_type: &str, body: &[u8], call: &Call) -> Result<Self, Status> {
         let content_type = content_type.split(';').next().unwrap_or("").trim();
         let merge = || parse(body).map(Self::Merge);
         match content_type {
             "application/json-patch+json" => parse(body).map(Self::Json),
             "application/merge-patch+json" | "application/strategic-merge-patch+json" => merge(),
-            "application/apply-patch+yaml" if !has_manager => {
+            "application/apply-patch+yaml" if call.param("fieldManager").is_none() => {
                 let why = ("FieldValueRequired", "Required value: is required for apply patch");
                 Err(Status::invalid("meta.k8s.io", "PatchOptions", "", "fieldManager", why))
             }
             // JSON is YAML, and JSON is what clients send.
-            "application/apply-patch+yaml" => parse(body).map(Self::Apply),
+            "application/apply-patch+yaml" => {
+                Applied::parse(parse(body)?, call.flag("force")).map(Self::Apply)
+            }
             _ => Err(Status::unsupported_media_type()),
         }
     }
 
-    fn apply_to(&self, object: &mut Value) -> Result<(), Status> {
+    fn names_revision(&self) -> bool {
         match self {
-            Self::Json(patch) => {
-                json_patch::patch(object, patch).map_err(|_| Status::patch_rejected())
-            }
-            Self::Merge(patch) | Self::Apply(patch) => {
-                json_patch::merge(object, patch);
-                Ok(())
-            }
+            Self::Json(_) => false,
+            Self::Merge(patch) => patch["metadata"]["resourceVersion"].is_string(),
+            Self::Apply(applied) => applied.names_revision(),
         }
     }
 }
@@ -76,7 +70,7 @@ impl Shared {
                 return self.create_by_apply(place, patch, part, author);
             };
             match self.patch_once(place, &held, patch, part, author) {
-                Err(status) if status.code() == 409 && !names_revision(patch) => conflict = status,
+                Err(status) if status.is_stale() && !patch.names_revision() => conflict = status,
                 result => return result.map(|stored| (stored, false)),
             }
         }
@@ -90,12 +84,11 @@ impl Shared {
         part: Part,
         author: &Author,
     ) -> Result<(Arc<Stored>, bool), Status> {
-        let (Patch::Apply(given), Part::Main) = (patch, part) else {
+        let (Patch::Apply(applied), Part::Main) = (patch, part) else {
             return Err(Status::not_found(place.resource, place.name));
         };
-        let mut object = object::accept(place.resource, given.clone())?;
-        let entry = object::managed_entry(place.resource, given, author, "Apply");
-        object["metadata"]["managedFields"] = json!([entry]);
+        let object = applied.to(&Value::Null, place.resource, part, author)?;
+        let object = object::accept(place.resource, object)?;
         self.create_named(place, object, author).map(|stored| (stored, true))
     }
 
@@ -108,32 +101,16 @@ impl Shared {
         author: &Author,
     ) -> Result<Arc<Stored>, Status> {
         let mut object = object::present(place.resource, held);
-        patch.apply_to(&mut object)?;
-        if let Patch::Apply(given) = patch {
-            let entry = object::managed_entry(place.resource, given, author, "Apply");
-            own(&mut object, entry);
+        match patch {
+            Patch::Apply(applied) => {
+                let object = applied.to(&object, place.resource, part, author)?;
+                return self.replace(place, object, part, None);
+            }
+            Patch::Json(patch) => {
+                json_patch::patch(&mut object, patch).map_err(|_| Status::patch_rejected())?;
+            }
+            Patch::Merge(patch) => json_patch::merge(&mut object, patch),
         }
-        self.update(place, object, part, author).map(|(stored, _)| stored)
-    }
-}
-
-/// Replaces the manager's entry in `managedFields`.
-fn own(object: &mut Value, entry: Value) {
-    let metadata = object::metadata_mut(object);
-    let entries = metadata.entry("managedFields").or_insert_with(|| json!([]));
-    let Value::Array(entries) = entries else { return };
-    let same = |other: &Value| {
-        other["manager"] == entry["manager"] && other["operation"] == entry["operation"]
-    };
-    entries.retain(|other| !same(other));
-    entries.push(entry);
-}
-
-fn names_revision(patch: &Patch) -> bool {
-    match patch {
-        Patch::Json(_) => false,
-        Patch::Merge(patch) | Patch::Apply(patch) => {
-            patch["metadata"]["resourceVersion"].is_string()
-        }
+        self.replace(place, object, part, Some(author))
     }
 }

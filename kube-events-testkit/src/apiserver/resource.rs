@@ -152,6 +152,17 @@ const EVENT_V1_FIELDS: &[&str] = &[
 
 const KUBESPHERE: &str = "events.kubesphere.io";
 
+const fn rbac(plural: &'static str, singular: &'static str, kind: &'static str) -> Resource {
+    Resource::typed("rbac.authorization.k8s.io", "v1", plural, singular, kind, &[])
+}
+
+const fn webhooks(plural: &'static str, singular: &'static str, kind: &'static str) -> Resource {
+    Resource {
+        namespaced: false,
+        ..Resource::typed("admissionregistration.k8s.io", "v1", plural, singular, kind, &[])
+    }
+}
+
 /// What every server starts with.
 pub(crate) const RESOURCES: &[Resource] = &[
     Resource::typed("", "v1", "configmaps", "configmap", "ConfigMap", &["cm"]),
@@ -168,6 +179,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
         ..Resource::typed("", "v1", NAMESPACES, "namespace", "Namespace", &["ns"])
     },
     Resource::typed("", "v1", "secrets", "secret", "Secret", &[]),
+    Resource::typed("", "v1", "serviceaccounts", "serviceaccount", "ServiceAccount", &["sa"]),
     Resource {
         status: true,
         ..Resource::typed("", "v1", "services", "service", "Service", &["svc"])
@@ -176,6 +188,16 @@ pub(crate) const RESOURCES: &[Resource] = &[
         status: true,
         ..Resource::typed("apps", "v1", "deployments", "deployment", "Deployment", &["deploy"])
     },
+    webhooks(
+        "mutatingwebhookconfigurations",
+        "mutatingwebhookconfiguration",
+        "MutatingWebhookConfiguration",
+    ),
+    webhooks(
+        "validatingwebhookconfigurations",
+        "validatingwebhookconfiguration",
+        "ValidatingWebhookConfiguration",
+    ),
     Resource {
         namespaced: false,
         status: true,
@@ -206,6 +228,32 @@ pub(crate) const RESOURCES: &[Resource] = &[
         selectable: EVENT_V1_FIELDS,
         form: Form::EventsV1,
         ..Resource::typed("events.k8s.io", "v1", EVENTS, "event", "Event", &["ev"])
+    },
+    Resource::typed(
+        "networking.k8s.io",
+        "v1",
+        "networkpolicies",
+        "networkpolicy",
+        "NetworkPolicy",
+        &["netpol"],
+    ),
+    Resource {
+        status: true,
+        ..Resource::typed(
+            "policy",
+            "v1",
+            "poddisruptionbudgets",
+            "poddisruptionbudget",
+            "PodDisruptionBudget",
+            &["pdb"],
+        )
+    },
+    rbac("roles", "role", "Role"),
+    rbac("rolebindings", "rolebinding", "RoleBinding"),
+    Resource { namespaced: false, ..rbac("clusterroles", "clusterrole", "ClusterRole") },
+    Resource {
+        namespaced: false,
+        ..rbac("clusterrolebindings", "clusterrolebinding", "ClusterRoleBinding")
     },
     Resource::custom(KUBESPHERE, "v1alpha1", "exporters", "exporter", "Exporter", &["ex"]),
     Resource::custom(KUBESPHERE, "v1alpha1", "rulers", "ruler", "Ruler", &["erl"]),

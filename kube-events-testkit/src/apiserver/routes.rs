@@ -198,8 +198,7 @@ impl<'a> Answer<'a> {
                 updated.map(|(stored, new)| object(view, code(new), &stored))
             }
             Verb::Patch => {
-                let has_manager = call.param("fieldManager").is_some();
-                let patch = Patch::parse(content_type(&head.headers), &body, has_manager)?;
+                let patch = Patch::parse(content_type(&head.headers), &body, call)?;
                 let patched = self.shared.patch(&self.place(), &patch, self.part, &author);
                 patched.map(|(stored, new)| object(view, code(new), &stored))
             }

@@ -100,6 +100,56 @@ impl Status {
         Self::conflict(resource, name, why)
     }
 
+    /// Fields that an apply would change, by whoever owns them.
+    pub(crate) fn apply_conflict(conflicts: &[(String, Vec<String>)]) -> Self {
+        let total: usize = conflicts.iter().map(|(_, fields)| fields.len()).sum();
+        let told = match conflicts {
+            [(owner, fields)] if total == 1 => {
+                format!("conflict: conflict with {owner}: {}", fields[0])
+            }
+            all => {
+                let of = |(owner, fields): &(String, Vec<String>)| {
+                    format!("\nconflicts with {owner}:\n- {}", fields.join("\n- "))
+                };
+                // The first one follows on the same line.
+                format!(
+                    "conflicts:{}",
+                    all.iter().map(of).collect::<String>().replacen('\n', " ", 1)
+                )
+            }
+        };
+        let causes: Vec<Value> = conflicts
+            .iter()
+            .flat_map(|(owner, fields)| fields.iter().map(move |field| (owner, field)))
+            .map(|(owner, field)| {
+                let message = format!("conflict with {owner}");
+                json!({"reason": "FieldManagerConflict", "message": message, "field": field})
+            })
+            .collect();
+        Self::failure(409, "Conflict", format!("Apply failed with {total} {told}"))
+            .with_details(json!({ "causes": causes }))
+    }
+
+    /// Whether another write came between: trying again from the new state can succeed.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.code == 409 && self.body["details"]["causes"].is_null()
+    }
+
+    pub(crate) fn namespace_terminating(resource: &Resource, name: &str, namespace: &str) -> Self {
+        let message = format!(
+            "{} \"{name}\" is forbidden: unable to create new content in namespace {namespace} \
+             because it is being terminated",
+            resource.qualified()
+        );
+        let mut status = Self::failure(403, "Forbidden", message).about(resource, name);
+        status.body["details"]["causes"] = json!([{
+            "reason": "NamespaceTerminating",
+            "message": format!("namespace {namespace} is being terminated"),
+            "field": "metadata.namespace",
+        }]);
+        status
+    }
+
     /// 422 with one cause, for an object (`kind`, `name`) or for options.
     pub(crate) fn invalid(
         group: &str,

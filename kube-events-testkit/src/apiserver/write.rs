@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 use super::Shared;
+use super::managers;
 use super::object::{self, Author, Part};
 use super::resource::{Form, NAMESPACES, Resource};
 use super::status::Status;
@@ -86,20 +87,26 @@ impl Shared {
         let mut object = object::accept(resource, given)?;
         let name = object::initialize(resource, namespace, &mut object, author)?;
         let place = Place { resource, namespace, name: &name };
-        self.store.write(resource, |state| {
-            self.check_namespace(state, namespace)?;
+        let created = self.store.write(resource, |state| {
+            self.check_namespace(state, &place)?;
             if state.get(resource, &place.key()).is_some() {
                 return Err(Status::already_exists(resource, &name));
             }
             Ok(put(state, &place, &mut object))
-        })
+        })?;
+        self.collect_if_orphaned(&place, &object);
+        Ok(created)
     }
 
-    fn check_namespace(&self, state: &State, namespace: Option<&str>) -> Result<(), Status> {
+    fn check_namespace(&self, state: &State, place: &Place<'_>) -> Result<(), Status> {
+        let Some(name) = place.namespace else { return Ok(()) };
         let namespaces = self.storage(NAMESPACES);
-        match namespace.filter(|name| state.get(namespaces, name).is_none()) {
-            Some(name) => Err(Status::not_found(namespaces, name)),
-            None => Ok(()),
+        match state.get(namespaces, name) {
+            None => Err(Status::not_found(namespaces, name)),
+            Some(namespace) if object::is_deleting(&object::parse(namespace)) => {
+                Err(Status::namespace_terminating(place.resource, place.name, name))
+            }
+            Some(_) => Ok(()),
         }
     }
 
@@ -111,16 +118,31 @@ impl Shared {
         author: &Author,
     ) -> Result<(Arc<Stored>, bool), Status> {
         let resource = place.resource;
-        let given = object::accept(resource, given)?;
         if self.store.get(resource, &place.key()).is_none() {
             let creates = resource.put_creates && part == Part::Main;
             if !creates {
                 return Err(place.not_found());
             }
+            let given = object::accept(resource, given)?;
             return self.create_named(place, given, author).map(|stored| (stored, true));
         }
-        let updated = self.store.write(resource, |state| replace(state, place, given, part));
-        updated.map(|stored| (stored, false))
+        self.replace(place, given, part, Some(author)).map(|stored| (stored, false))
+    }
+
+    /// Puts `given` in the place of what is there. What `author` changes becomes its own; without
+    /// one, `given` says already whose its fields are.
+    pub(crate) fn replace(
+        &self,
+        place: &Place<'_>,
+        given: Value,
+        part: Part,
+        author: Option<&Author>,
+    ) -> Result<Arc<Stored>, Status> {
+        let given = object::accept(place.resource, given)?;
+        let written =
+            self.store.write(place.resource, |state| replace(state, place, given, part, author))?;
+        self.collect_if_orphaned(place, &object::parse(&written));
+        Ok(written)
     }
 
     pub(crate) fn create_named(
@@ -165,10 +187,14 @@ impl Shared {
             object::mark_deleted(place.resource, &mut object);
             Ok(Deleted::Marked(put(state, place, &mut object)))
         })?;
-        if let Deleted::Gone(stored) = &deleted
-            && !options.orphan
-        {
-            self.collect_garbage(place.resource, stored);
+        match &deleted {
+            Deleted::Gone(stored) if !options.orphan => {
+                self.collect_garbage(place.resource, stored);
+            }
+            Deleted::Marked(stored) if place.resource.storage == NAMESPACES => {
+                self.collect_garbage(place.resource, stored);
+            }
+            _ => {}
         }
         Ok(deleted)
     }
@@ -184,6 +210,7 @@ fn replace(
     place: &Place<'_>,
     given: Value,
     part: Part,
+    author: Option<&Author>,
 ) -> Result<Arc<Stored>, Status> {
     let resource = place.resource;
     let held = state.get(resource, &place.key()).ok_or_else(|| place.not_found())?;
@@ -192,6 +219,10 @@ fn replace(
     let old = object::parse(&held);
     let mut new = object::merge(resource, &old, given, part);
     object::check_change(resource, place.name, &old, &new)?;
+    object::check_changed(resource, &old, &new)?;
+    if let Some(author) = author {
+        managers::record(resource, &old, &mut new, author, part);
+    }
     if object::same(&old, &new) {
         return Ok(held);
     }
@@ -206,10 +237,11 @@ fn replace(
 fn check_identity(place: &Place<'_>, held: &Stored, given: &Value) -> Result<(), Status> {
     let metadata = &given["metadata"];
     let named = |key: &str| metadata[key].as_str().filter(|value| !value.is_empty());
-    if named("name").is_some_and(|name| name != place.name) {
-        return Err(Status::bad_request(
-            "the name of the object does not match the name on the URL",
-        ));
+    if let Some(name) = named("name").filter(|name| *name != place.name) {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            place.name
+        )));
     }
     match named("resourceVersion") {
         Some(rv) if rv != held.revision.to_string() => {
