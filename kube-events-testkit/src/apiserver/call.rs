@@ -23,8 +23,31 @@ pub enum Verb {
     Delete,
     /// DELETE of a collection.
     DeleteCollection,
-    /// Anything that is not about a resource: discovery, health, version.
+    /// Anything that is not about an object: discovery, health, version, questions about rights.
     Other,
+}
+
+impl Verb {
+    /// Whether it asks for a change.
+    pub fn is_write(self) -> bool {
+        use Verb::{Create, Delete, DeleteCollection, Patch, Update};
+        matches!(self, Create | Update | Patch | Delete | DeleteCollection)
+    }
+
+    /// As roles name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+            Self::DeleteCollection => "deletecollection",
+            Self::Other => "",
+        }
+    }
 }
 
 /// A request's target.
@@ -76,7 +99,7 @@ impl Call {
     fn find_verb(&self, method: &Method) -> Verb {
         let named = self.name.is_some();
         match *method {
-            _ if self.plural.is_empty() => Verb::Other,
+            _ if self.plural.is_empty() || self.group == "authorization.k8s.io" => Verb::Other,
             Method::GET if named => Verb::Get,
             Method::GET if self.flag("watch") => Verb::Watch,
             Method::GET => Verb::List,

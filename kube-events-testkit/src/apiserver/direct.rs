@@ -71,6 +71,16 @@ impl ApiServer {
             .ok_or_else(|| Status::not_found(resource, name))
     }
 
+    /// Every object of a kind, by namespace and name.
+    ///
+    /// # Errors
+    /// There is no such kind.
+    pub fn list(&self, kind: &str) -> Result<Vec<Value>, Status> {
+        let resource = self.row_of_kind(kind)?;
+        let (objects, ..) = self.shared.store.current(resource, &Range::new(None));
+        Ok(objects.iter().map(|stored| Self::show(resource, stored)).collect())
+    }
+
     /// Deletes an object, and what only it owns.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! Trouble on demand.
 
 use bytes::Bytes;
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 use super::call::{Call, Verb};
 use super::status::Status;
@@ -17,6 +19,9 @@ pub enum Action {
     Delay(Duration),
     /// The connection stays open and no answer ever comes: a half-open connection.
     Silence,
+    /// The request is carried out, and its client ends before it hears so: nothing more that comes
+    /// with the same `User-Agent` is carried out or answered.
+    Die,
     /// An answer with this status, whatever was asked.
     Answer(Status),
     /// A list with a `continue` token gets a 410 whose token goes on with what there is now.
@@ -60,6 +65,8 @@ pub enum WatchFault {
 #[derive(Debug, Clone)]
 pub struct Fault {
     verb: Option<Verb>,
+    writes: bool,
+    client: String,
     path: String,
     skip: usize,
     times: usize,
@@ -69,7 +76,8 @@ pub struct Fault {
 impl Fault {
     /// A rule for the next request, whichever it is.
     pub fn new(action: Action) -> Self {
-        Self { verb: None, path: String::new(), skip: 0, times: 1, action }
+        let (client, path) = (String::new(), String::new());
+        Self { verb: None, writes: false, client, path, skip: 0, times: 1, action }
     }
 
     /// The connection is dropped.
@@ -85,6 +93,20 @@ impl Fault {
     /// No answer comes.
     pub fn silence() -> Self {
         Self::new(Action::Silence)
+    }
+
+    /// The client ends right after its request was carried out, until
+    /// [`clear_faults`](crate::ApiServer::clear_faults) says that a new one may come.
+    /// [`wait_for_death`](crate::ApiServer::wait_for_death) tells when.
+    ///
+    /// ```
+    /// use kube_events_testkit::Fault;
+    ///
+    /// // Right after the third write of a controller:
+    /// let crash = Fault::die().client("my-controller").on_writes().skip(2);
+    /// ```
+    pub fn die() -> Self {
+        Self::new(Action::Die)
     }
 
     /// The answer is `status`.
@@ -106,6 +128,18 @@ impl Fault {
     #[must_use]
     pub fn on(self, verb: Verb) -> Self {
         Self { verb: Some(verb), ..self }
+    }
+
+    /// Only requests that ask for a change.
+    #[must_use]
+    pub fn on_writes(self) -> Self {
+        Self { writes: true, ..self }
+    }
+
+    /// Only requests whose `User-Agent` contains `part`.
+    #[must_use]
+    pub fn client(self, part: impl Into<String>) -> Self {
+        Self { client: part.into(), ..self }
     }
 
     /// Only requests whose path contains `part`.
@@ -132,17 +166,21 @@ impl Fault {
         self.times(usize::MAX)
     }
 
-    fn concerns(&self, call: &Call, path: &str) -> bool {
+    fn concerns(&self, call: &Call, client: &str, path: &str) -> bool {
         let expires =
             !matches!(self.action, Action::ExpireContinue) || call.param("continue").is_some();
-        expires && self.verb.is_none_or(|verb| verb == call.verb) && path.contains(&self.path)
+        let verb = self.verb.is_none_or(|verb| verb == call.verb);
+        let verb = verb && (call.verb.is_write() || !self.writes);
+        expires && verb && client.contains(&self.client) && path.contains(&self.path)
     }
 }
 
-/// The rules in force, oldest first.
+/// The rules in force, oldest first, and whom they killed.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     rules: Mutex<Vec<Fault>>,
+    dead: Mutex<HashSet<String>>,
+    deaths: watch::Sender<usize>,
 }
 
 impl Faults {
@@ -154,13 +192,34 @@ impl Faults {
 
     pub(crate) fn clear(&self) {
         self.lock().clear();
+        self.dead().clear();
+        self.deaths.send_replace(0);
+    }
+
+    /// From now on nothing more is done for this client.
+    pub(crate) fn end(&self, client: &str) {
+        self.dead().insert(client.to_owned());
+    }
+
+    pub(crate) fn is_dead(&self, client: &str) -> bool {
+        self.dead().contains(client)
+    }
+
+    /// The last request of a dead client has been carried out.
+    pub(crate) fn tell_death(&self) {
+        self.deaths.send_modify(|deaths| *deaths += 1);
+    }
+
+    pub(crate) async fn wait_for_death(&self) {
+        let mut deaths = self.deaths.subscribe();
+        deaths.wait_for(|deaths| *deaths > 0).await.expect("the sender is here");
     }
 
     /// What happens to a request; uses up the rule.
-    pub(crate) fn strike(&self, call: &Call, path: &str) -> Option<Action> {
+    pub(crate) fn strike(&self, call: &Call, client: &str, path: &str) -> Option<Action> {
         let mut rules = self.lock();
         let mut hit = None;
-        for rule in rules.iter_mut().filter(|rule| rule.concerns(call, path)) {
+        for rule in rules.iter_mut().filter(|rule| rule.concerns(call, client, path)) {
             if rule.skip > 0 {
                 rule.skip -= 1;
                 continue;
@@ -175,7 +234,11 @@ impl Faults {
         hit
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Fault>> {
+    fn dead(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -187,7 +250,7 @@ mod tests {
 
     fn strike(faults: &Faults, uri: &'static str) -> bool {
         let uri = Uri::from_static(uri);
-        faults.strike(&Call::parse(&Method::GET, &uri), uri.path()).is_some()
+        faults.strike(&Call::parse(&Method::GET, &uri), "test", uri.path()).is_some()
     }
 
     #[test]
@@ -200,5 +263,8 @@ mod tests {
         faults.add(Fault::silence().on(Verb::Watch));
         assert!(!strike(&faults, "/api/v1/events"));
         assert!(strike(&faults, "/api/v1/events?watch=1"));
+        faults.add(Fault::silence().client("somebody else"));
+        faults.add(Fault::silence().on_writes());
+        assert!(!strike(&faults, "/api/v1/events"));
     }
 }

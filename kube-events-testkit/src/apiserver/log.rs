@@ -28,21 +28,31 @@ pub struct RequestRecord {
 
 impl RequestRecord {
     pub(crate) fn new(verb: Verb, request: &axum::extract::Request) -> Self {
-        let agent = request.headers().get(http::header::USER_AGENT);
         Self {
             verb,
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             query: request.uri().query().unwrap_or("").to_owned(),
-            user_agent: agent.and_then(|a| a.to_str().ok()).unwrap_or("").to_owned(),
+            user_agent: user_agent(request).to_owned(),
             status: AtomicU16::new(0),
         }
+    }
+
+    /// Whether it asked for a change.
+    pub fn is_write(&self) -> bool {
+        self.verb.is_write()
     }
 
     /// The answer's code, once there is one.
     pub fn status(&self) -> Option<u16> {
         Some(self.status.load(Ordering::Acquire)).filter(|status| *status > 0)
     }
+}
+
+/// How a request's client calls itself.
+pub(crate) fn user_agent(request: &axum::extract::Request) -> &str {
+    let agent = request.headers().get(http::header::USER_AGENT);
+    agent.and_then(|agent| agent.to_str().ok()).unwrap_or("")
 }
 
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! An embedded Kubernetes API server over real HTTP.
 
+mod access;
 mod apply;
 mod call;
 mod direct;
@@ -35,7 +36,9 @@ pub use storage::Snapshot;
 
 pub(crate) use object::{suffix, uuid};
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +47,9 @@ use tokio_util::sync::CancellationToken;
 struct Shared {
     store: storage::Store,
     resources: Vec<Resource>,
+    /// Kinds that are not known yet.
+    later: Mutex<HashSet<&'static str>>,
+    access: access::Access,
     faults: faults::Faults,
     log: log::Log,
     breakage: tokio::sync::watch::Sender<watch::Breakage>,
@@ -58,5 +64,15 @@ impl Shared {
     fn storage(&self, name: &str) -> &Resource {
         let mut rows = self.resources.iter().filter(|row| row.storage == name);
         rows.next().expect("every storage has a row")
+    }
+
+    /// The resources that are known now.
+    fn served(&self) -> Vec<Resource> {
+        let later = self.later();
+        self.resources.iter().filter(|row| !later.contains(row.kind)).copied().collect()
+    }
+
+    fn later(&self) -> MutexGuard<'_, HashSet<&'static str>> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

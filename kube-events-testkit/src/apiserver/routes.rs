@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
@@ -14,11 +14,12 @@ use std::future::pending;
 use std::sync::Arc;
 
 use super::Shared;
+use super::access::REVIEWS;
 use super::call::{Call, Verb};
 use super::discovery;
 use super::faults::{Action, WatchFault};
 use super::list;
-use super::log::RequestRecord;
+use super::log::{RequestRecord, user_agent};
 use super::object::{Author, Part};
 use super::patch::Patch;
 use super::resource::Resource;
@@ -44,6 +45,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/version", get(|| async { json(StatusCode::OK, &discovery::version()) }))
         .route("/api", get(core))
         .route("/apis", get(groups))
+        .route(REVIEWS, post(review))
         .fallback(resource)
         .layer(from_fn_with_state(Arc::clone(shared), observe))
         .with_state(Arc::clone(shared))
@@ -57,8 +59,17 @@ fn json(code: StatusCode, body: &Value) -> Response {
 
 async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let call = Call::parse(request.method(), request.uri());
+    let client = user_agent(&request).to_owned();
+    if shared.faults.is_dead(&client) {
+        return pending().await;
+    }
     let record = shared.log.begin(RequestRecord::new(call.verb, &request));
-    let response = match shared.faults.strike(&call, request.uri().path()) {
+    let action = shared.faults.strike(&call, &client, request.uri().path());
+    let dies = matches!(action, Some(Action::Die));
+    if dies {
+        shared.faults.end(&client);
+    }
+    let response = match action {
         None => None,
         Some(action) => act(action, &call, &mut request).await,
     };
@@ -68,6 +79,10 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
         None => next.run(request).await,
     };
     shared.log.end(&record, response.status().as_u16());
+    if dies {
+        shared.faults.tell_death();
+        return pending().await;
+    }
     response
 }
 
@@ -80,6 +95,7 @@ async fn act(action: Action, call: &Call, request: &mut Request) -> Option<Respo
             pending().await
         }
         Action::Silence => pending().await,
+        Action::Die => None,
         Action::Delay(time) => {
             tokio::time::sleep(time).await;
             None
@@ -90,6 +106,18 @@ async fn act(action: Action, call: &Call, request: &mut Request) -> Option<Respo
             request.extensions_mut().insert(Planned(after_lines, fault));
             None
         }
+    }
+}
+
+async fn review(State(shared): State<Arc<Shared>>, body: Body) -> Response {
+    let reviewed = async {
+        let review = serde_json::from_slice(&read(body).await?);
+        let review = review.map_err(|error| Status::bad_request(error.to_string()))?;
+        Ok::<_, Status>(shared.access.review(review))
+    };
+    match reviewed.await {
+        Ok(review) => json(StatusCode::CREATED, &review),
+        Err(status) => status.into_response(),
     }
 }
 
@@ -105,7 +133,7 @@ fn accept(headers: &HeaderMap) -> &str {
 
 fn aggregated(shared: &Shared, core: bool) -> Response {
     let content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-    let body = discovery::aggregated(&shared.resources, core).to_string();
+    let body = discovery::aggregated(&shared.served(), core).to_string();
     ([(header::CONTENT_TYPE, content_type), (header::VARY, "Accept")], body).into_response()
 }
 
@@ -120,14 +148,15 @@ async fn groups(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respon
     if wants_aggregated(&headers) {
         return aggregated(&shared, false);
     }
-    json(StatusCode::OK, &discovery::groups(&shared.resources))
+    json(StatusCode::OK, &discovery::groups(&shared.served()))
 }
 
 fn describe(shared: &Shared, call: &Call, path: &str) -> Option<Response> {
+    let resources = shared.served();
     let found = match path.trim_matches('/').split('/').collect::<Vec<_>>().as_slice() {
-        ["api", version] => discovery::resource_list(&shared.resources, "", version),
-        ["apis", group] => discovery::one_group(&shared.resources, group),
-        ["apis", group, version] => discovery::resource_list(&shared.resources, group, version),
+        ["api", version] => discovery::resource_list(&resources, "", version),
+        ["apis", group] => discovery::one_group(&resources, group),
+        ["apis", group, version] => discovery::resource_list(&resources, group, version),
         _ => None,
     };
     let found = found.filter(|_| call.verb == Verb::Other)?;
@@ -143,11 +172,12 @@ async fn resource(State(shared): State<Arc<Shared>>, request: Request) -> Respon
     if let Some(response) = describe(&shared, &call, request.uri().path()) {
         return response;
     }
-    let known = |r: &&Resource| r.group == call.group && r.version == call.version;
-    if !shared.resources.iter().any(|r| known(&r)) {
+    let mut resources = shared.served();
+    resources.retain(|r| r.group == call.group && r.version == call.version);
+    if resources.is_empty() {
         return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
     }
-    let row = shared.resources.iter().filter(known).find(|r| r.plural == call.plural);
+    let row = resources.iter().find(|r| r.plural == call.plural);
     let answer = match row {
         Some(row) => Answer::new(&shared, row, &call).run(request).await,
         None => Err(Status::no_such_resource()),
@@ -171,6 +201,7 @@ impl<'a> Answer<'a> {
 
     async fn run(&self, request: Request) -> Result<Response, Status> {
         self.check()?;
+        self.shared.access.check(self.call)?;
         let (head, body) = request.into_parts();
         let view = self.view(&head.headers);
         let author = self.author(&head.headers);

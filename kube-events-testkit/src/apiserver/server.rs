@@ -1,5 +1,6 @@
 //! The handle that starts a server, looks into it and makes trouble for it.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use super::access::Access;
 use super::call::Verb;
 use super::faults::{Fault, Faults, WatchFault};
 use super::log::{Log, RequestRecord};
@@ -26,6 +28,7 @@ const FIRST_NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public"
 #[derive(Debug, Clone)]
 pub struct Builder {
     resources: Vec<Resource>,
+    later: HashSet<&'static str>,
     history: usize,
     event_ttl: Option<Duration>,
     bookmark_interval: Duration,
@@ -35,6 +38,7 @@ impl Default for Builder {
     fn default() -> Self {
         Self {
             resources: RESOURCES.to_vec(),
+            later: HashSet::new(),
             history: 250_000,
             event_ttl: Some(Duration::from_secs(3600)),
             bookmark_interval: Duration::from_secs(60),
@@ -48,6 +52,14 @@ impl Builder {
     pub fn resource(mut self, resource: Resource) -> Self {
         self.resources.push(resource);
         self
+    }
+
+    /// Adds a resource that the server does not know before [`ApiServer::serve`] says so, as when a
+    /// CustomResourceDefinition is installed into a running cluster.
+    #[must_use]
+    pub fn resource_later(mut self, resource: Resource) -> Self {
+        self.later.insert(resource.kind);
+        self.resource(resource)
     }
 
     /// How many changes of each resource can be watched again; 250,000 by default.
@@ -80,6 +92,8 @@ impl Builder {
         let shared = Arc::new(Shared {
             store: Store::new(&self.resources, self.history, self.event_ttl),
             resources: self.resources,
+            later: std::sync::Mutex::new(self.later),
+            access: Access::default(),
             faults: Faults::default(),
             log: Log::default(),
             breakage: Sender::new(Breakage::default()),
@@ -172,6 +186,11 @@ impl ApiServer {
         )
     }
 
+    /// Makes a kind known that was added by [`Builder::resource_later`].
+    pub fn serve(&self, kind: &str) {
+        self.shared.later().remove(kind);
+    }
+
     /// Ends watches and requests in order, then the server.
     pub async fn stop(self) {
         self.shared.ending.cancel();
@@ -188,9 +207,15 @@ impl ApiServer {
         self.shared.faults.add(fault);
     }
 
-    /// Takes back the faults that have not struck.
+    /// Takes back the faults that have not struck, and lets clients come back that
+    /// [died](Fault::die).
     pub fn clear_faults(&self) {
         self.shared.faults.clear();
+    }
+
+    /// Waits until a client has [died](Fault::die).
+    pub async fn wait_for_death(&self) {
+        self.shared.faults.wait_for_death().await;
     }
 
     /// Does this to every running watch. [`WatchFault::Truncate`] strikes at each one's next line.

@@ -5,6 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+use super::call::Call;
 use super::resource::Resource;
 
 /// An answer of kind `Status`, with its HTTP code.
@@ -133,6 +134,32 @@ impl Status {
     /// Whether another write came between: trying again from the new state can succeed.
     pub(crate) fn is_stale(&self) -> bool {
         self.code == 409 && self.body["details"]["causes"].is_null()
+    }
+
+    /// A request about `resource` that is not allowed.
+    pub(crate) fn forbidden(call: &Call, resource: &str) -> Self {
+        let (verb, group) = (call.verb.name(), &call.group);
+        let of = match group.as_str() {
+            "" => resource.to_owned(),
+            group => format!("{resource}.{group}"),
+        };
+        let name = call.name.as_ref().map(|name| format!(" \"{name}\"")).unwrap_or_default();
+        let place = match &call.namespace {
+            Some(namespace) => format!("in the namespace \"{namespace}\""),
+            None => "at the cluster scope".to_owned(),
+        };
+        let message = format!(
+            "{of}{name} is forbidden: User \"testkit\" cannot {verb} resource \"{resource}\" in API \
+             group \"{group}\" {place}"
+        );
+        let mut details = json!({"kind": call.plural});
+        if let Some(name) = &call.name {
+            details["name"] = name.as_str().into();
+        }
+        if !group.is_empty() {
+            details["group"] = group.as_str().into();
+        }
+        Self::failure(403, "Forbidden", message).with_details(details)
     }
 
     pub(crate) fn namespace_terminating(resource: &Resource, name: &str, namespace: &str) -> Self {

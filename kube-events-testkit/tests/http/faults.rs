@@ -1,6 +1,7 @@
 //! Each kind of trouble, as a client sees it.
 
 use kube_events_testkit::{ApiServer, Fault, Status, Verb, WatchFault};
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, event};
@@ -168,4 +169,29 @@ async fn a_stopped_server_ends_its_watches_in_order() {
         client.watch(&format!("{WATCH}&resourceVersion={}", server.resource_version())).await;
     server.stop().await;
     assert!(watch.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_client_ends_right_after_its_write() {
+    let (server, client) = start().await;
+    server.inject(Fault::die().on_writes().skip(1));
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let create = async |name: &str| {
+        let object = json!({"metadata": {"name": name}}).to_string();
+        client.send(reqwest::Method::POST, maps, "application/json", &object).await
+    };
+    assert_eq!(create("first").await.unwrap().status(), 201);
+    let dying = async {
+        tokio::select! {
+            _ = create("second") => panic!("an answer came"),
+            () = server.wait_for_death() => {}
+        }
+    };
+    dying.await;
+    assert!(server.get("ConfigMap", "default", "second").is_ok(), "it was carried out");
+    assert!(!is_answered(&client, maps).await);
+    server.clear_faults();
+    assert!(is_answered(&client, maps).await);
+    let writes = server.requests();
+    assert_eq!(writes.iter().filter(|request| request.is_write()).count(), 2);
 }

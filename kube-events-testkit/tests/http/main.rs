@@ -3,6 +3,7 @@
 
 mod apply;
 mod client;
+mod cluster;
 mod facts;
 mod faults;
 mod kube_client;
