@@ -142,16 +142,8 @@ pub(crate) fn check_new(resource: &Resource, object: &Value) -> Result<(), Statu
     Ok(())
 }
 
-/// Checks what `events.k8s.io/v1` lets nobody change: all of an Event but its series.
-pub(crate) fn check_change(
-    resource: &Resource,
-    name: &str,
-    old: &Value,
-    new: &Value,
-) -> Result<(), Status> {
-    if resource.form != Form::EventsV1 {
-        return Ok(());
-    }
+/// What `events.k8s.io/v1` lets nobody change is all of an Event but its series.
+fn check_changed_event(old: &Value, new: &Value) -> Result<(), Status> {
     let fields = [old, new].into_iter().filter_map(Value::as_object).flat_map(Map::keys);
     let changed = fields
         .filter(|field| !matches!(field.as_str(), "metadata" | "series" | "kind" | "apiVersion"))
@@ -159,6 +151,7 @@ pub(crate) fn check_change(
     match changed {
         None => Ok(()),
         Some(field) => {
+            let name = old["metadata"]["name"].as_str().unwrap_or("");
             let what = format!("Invalid value: {}: field is immutable", new[field.as_str()]);
             Err(Status::invalid("", "Event", name, field, ("FieldValueInvalid", &what)))
         }
@@ -345,6 +338,9 @@ const FIXED: &[(&str, &str)] = &[
 
 /// Checks that a change leaves alone what cannot change.
 pub(crate) fn check_changed(resource: &Resource, old: &Value, new: &Value) -> Result<(), Status> {
+    if resource.form == Form::EventsV1 {
+        check_changed_event(old, new)?;
+    }
     for (_, field) in FIXED.iter().filter(|(kind, _)| *kind == resource.kind) {
         let pointer = format!("/{}", field.replace('.', "/"));
         let value = new.pointer(&pointer);
