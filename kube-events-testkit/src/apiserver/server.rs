@@ -55,7 +55,7 @@ impl Builder {
     }
 
     /// Adds a resource that the server does not know before [`ApiServer::serve`] says so, as when a
-    /// CustomResourceDefinition is installed into a running cluster.
+    /// `CustomResourceDefinition` is installed into a running cluster.
     #[must_use]
     pub fn resource_later(mut self, resource: Resource) -> Self {
         self.later.insert(resource.kind);

@@ -105,7 +105,7 @@ fn entry<'a>(object: &'a Value, manager: &str) -> &'a Value {
     entries.iter().find(|entry| entry["manager"] == manager).unwrap()
 }
 
-pub async fn what_is_no_longer_applied_goes_unless_another_manager_owns_it(client: &Client) {
+pub(crate) async fn what_is_no_longer_applied_goes_unless_another_manager_owns_it(client: &Client) {
     let at = Place::new(client, "apply-less").await;
     let path = at.map();
     at.apply(&path, "one", &map(&json!({"a": "1", "b": "1"}))).await;
@@ -120,7 +120,7 @@ pub async fn what_is_no_longer_applied_goes_unless_another_manager_owns_it(clien
     assert_eq!(object.get("data"), None, "nothing empty stays behind");
 }
 
-pub async fn an_update_takes_fields_and_a_forced_apply_takes_them_back(client: &Client) {
+pub(crate) async fn an_update_takes_fields_and_a_forced_apply_takes_them_back(client: &Client) {
     let at = Place::new(client, "apply-back").await;
     let path = at.map();
     let ours = map(&json!({"a": "1", "b": "1"}));
@@ -152,7 +152,7 @@ pub async fn an_update_takes_fields_and_a_forced_apply_takes_them_back(client: &
     assert_eq!(owners(&object), expected);
 }
 
-pub async fn a_new_label_is_owned_with_the_map_that_holds_it(client: &Client) {
+pub(crate) async fn a_new_label_is_owned_with_the_map_that_holds_it(client: &Client) {
     let at = Place::new(client, "apply-labels").await;
     let mut object = map(&json!({"a": "1"}));
     object["metadata"]["labels"] = json!({"ours": "1"});
@@ -168,7 +168,7 @@ pub async fn a_new_label_is_owned_with_the_map_that_holds_it(client: &Client) {
     assert_eq!(owners(&object)[0], theirs);
 }
 
-pub async fn the_same_again_writes_nothing(client: &Client) {
+pub(crate) async fn the_same_again_writes_nothing(client: &Client) {
     let at = Place::new(client, "apply-again").await;
     let object = map(&json!({"a": "1"}));
     let (code, created) = at.apply(&at.map(), "one", &object).await;
@@ -178,7 +178,7 @@ pub async fn the_same_again_writes_nothing(client: &Client) {
     assert_ne!(shared["metadata"]["resourceVersion"], created["metadata"]["resourceVersion"]);
 }
 
-pub async fn items_are_merged_by_their_keys(client: &Client) {
+pub(crate) async fn items_are_merged_by_their_keys(client: &Client) {
     let at = Place::new(client, "apply-items").await;
     let path = at.deployment();
     let ours = json!([{"name": "a", "image": "1", "env": [{"name": "E", "value": "1"}]}]);
@@ -211,7 +211,7 @@ pub async fn items_are_merged_by_their_keys(client: &Client) {
     assert_eq!(containers(&object), order);
 }
 
-pub async fn what_a_type_says_is_one_field_is_owned_as_one(client: &Client) {
+pub(crate) async fn what_a_type_says_is_one_field_is_owned_as_one(client: &Client) {
     let at = Place::new(client, "apply-whole").await;
     let owner = json!({"apiVersion": "v1", "kind": "Namespace", "name": "default", "uid": "u"});
     let ports = json!([{"containerPort": 80}]);
@@ -248,7 +248,7 @@ pub async fn what_a_type_says_is_one_field_is_owned_as_one(client: &Client) {
     assert_eq!(entry(&created, "one")["fieldsV1"], expected);
 }
 
-pub async fn a_null_takes_a_field_out(client: &Client) {
+pub(crate) async fn a_null_takes_a_field_out(client: &Client) {
     let at = Place::new(client, "apply-null").await;
     let path = at.deployment();
     let mut object = deployment(&json!([{"name": "a", "image": "1"}]));
@@ -262,7 +262,7 @@ pub async fn a_null_takes_a_field_out(client: &Client) {
     assert_eq!(fields, &json!({"f:rollingUpdate": {}, "f:type": {}}));
 }
 
-pub async fn the_status_is_applied_where_it_is_asked_for_alone(client: &Client) {
+pub(crate) async fn the_status_is_applied_where_it_is_asked_for_alone(client: &Client) {
     let at = Place::new(client, "apply-status").await;
     let mut object = deployment(&json!([{"name": "a", "image": "1"}]));
     object["status"] = json!({"replicas": 1});
@@ -277,7 +277,7 @@ pub async fn the_status_is_applied_where_it_is_asked_for_alone(client: &Client) 
     assert_eq!((&entry["subresource"], &entry["fieldsV1"]), (&json!("status"), &fields));
 }
 
-pub async fn what_cannot_be_applied_is_refused(client: &Client) {
+pub(crate) async fn what_cannot_be_applied_is_refused(client: &Client) {
     let at = Place::new(client, "apply-refused").await;
     at.apply(&at.map(), "one", &map(&json!({}))).await;
     let stale = "Operation cannot be fulfilled on configmaps \"c\": the object has been modified; \
@@ -299,7 +299,7 @@ pub async fn what_cannot_be_applied_is_refused(client: &Client) {
     }
 }
 
-pub async fn a_binding_keeps_its_role(client: &Client) {
+pub(crate) async fn a_binding_keeps_its_role(client: &Client) {
     let at = Place::new(client, "apply-binding").await;
     let group = "rbac.authorization.k8s.io";
     let path = format!("/apis/{group}/v1/namespaces/{}/rolebindings/b", at.namespace);
@@ -314,7 +314,7 @@ pub async fn a_binding_keeps_its_role(client: &Client) {
     assert_eq!((code, &status["details"]["causes"][0]["field"]), (422, &json!("roleRef")));
 }
 
-pub async fn nothing_new_comes_into_a_namespace_that_ends(client: &Client) {
+pub(crate) async fn nothing_new_comes_into_a_namespace_that_ends(client: &Client) {
     let at = Place::new(client, "apply-ending").await;
     let namespace = format!("/api/v1/namespaces/{}", at.namespace);
     at.edit(&namespace, &json!({"metadata": {"finalizers": ["a.b/c"]}})).await;
