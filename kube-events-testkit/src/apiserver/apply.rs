@@ -99,7 +99,8 @@ fn merged(live: &Value, given: &Value, shape: &Shape) -> Value {
     }
 }
 
-/// Items in the order in which they are given; those of others stay between their neighbours.
+/// Items in the order in which they are given; those of others stay between their neighbours, and
+/// before what is new at their place.
 fn merged_items(live: &[Value], given: &[Value], shape: &Shape) -> Vec<Value> {
     let place = |items: &[Value], item: &Value| {
         let element = shape.element(item);
@@ -109,6 +110,10 @@ fn merged_items(live: &[Value], given: &[Value], shape: &Shape) -> Vec<Value> {
     let (mut merged, mut passed) = (Vec::new(), 0);
     for item in given {
         let Some(at) = place(live, item) else {
+            let others = live[passed..].iter().take_while(|item| is_foreign(item)).cloned();
+            let before = merged.len();
+            merged.extend(others);
+            passed += merged.len() - before;
             merged.push(self::merged(&Value::Null, item, &shape.item()));
             continue;
         };
@@ -139,7 +144,7 @@ mod tests {
 
     #[test]
     fn items_of_others_stay_where_they_are() {
-        assert_eq!(items(&["a", "x", "b", "y"], &["a", "b", "c"]), ["a", "x", "b", "c", "y"]);
-        assert_eq!(items(&["x", "a"], &["n", "a"]), ["n", "x", "a"]);
+        assert_eq!(items(&["a", "x", "b", "y"], &["a", "b", "c"]), ["a", "x", "b", "y", "c"]);
+        assert_eq!(items(&["x", "a"], &["n", "a"]), ["x", "n", "a"]);
     }
 }

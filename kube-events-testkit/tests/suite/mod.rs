@@ -193,8 +193,8 @@ pub(crate) async fn items_are_merged_by_their_keys(client: &Client) {
     let (_, object) = at.apply(&path, "one", &deployment(&less)).await;
     let expected = json!([
         {"name": "a", "image": "2", "tty": true},
-        {"name": "b", "image": "1"},
         {"name": "side", "image": "s"},
+        {"name": "b", "image": "1"},
     ]);
     assert_eq!(containers(&object), expected);
     assert_eq!(object["metadata"]["generation"], 3);
@@ -202,7 +202,7 @@ pub(crate) async fn items_are_merged_by_their_keys(client: &Client) {
     // An item that nobody applies any more goes as a whole, with what others put into it.
     let other = json!([{"name": "b", "image": "1"}]);
     let (_, object) = at.apply(&path, "one", &deployment(&other)).await;
-    let expected = json!([{"name": "b", "image": "1"}, {"name": "side", "image": "s"}]);
+    let expected = json!([{"name": "side", "image": "s"}, {"name": "b", "image": "1"}]);
     assert_eq!(containers(&object), expected);
     let order = json!([
         {"name": "side", "image": "s"}, {"name": "n", "image": "1"}, {"name": "b", "image": "1"},
