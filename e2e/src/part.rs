@@ -1,7 +1,7 @@
 //! Where the programs are that a test needs, and what happens when they are not there.
 
 use std::{
-    env,
+    env, fs,
     io::Write as _,
     path::{Path, PathBuf},
     thread,
@@ -101,10 +101,32 @@ fn program(name: &str) -> Result<PathBuf, String> {
         Some(dir) => PathBuf::from(dir),
         None => target_dir().ok_or("the folder of this test is not known")?,
     };
-    existing(&dir.join(name)).ok_or(format!(
+    let path = existing(&dir.join(name)).ok_or(format!(
         "{} is not built (cargo build --workspace --bins, or set KUBE_EVENTS_BIN_DIR)",
         dir.join(name).display()
-    ))
+    ))?;
+    match newer_source(&path) {
+        Some(source) => Err(format!(
+            "{} is older than {} (cargo build --workspace --bins)",
+            path.display(),
+            source.display()
+        )),
+        None => Ok(path),
+    }
+}
+
+/// What a program was built from that has changed since. cargo does not build it for these tests,
+/// and writes beside it what belongs to it, in the form of a Makefile.
+fn newer_source(program: &Path) -> Option<PathBuf> {
+    let changed = |path: &Path| path.metadata()?.modified();
+    let built = changed(program).ok()?;
+    let rule = fs::read_to_string(program.with_extension("d")).ok()?;
+    let (_, sources) = rule.split_once(": ")?;
+    let is_newer = |source: &Path| changed(source).map_or(true, |changed| changed > built);
+    // A space in a path is escaped.
+    let sources = sources.trim_end().replace("\\ ", "\0");
+    let mut paths = sources.split(' ').map(|source| PathBuf::from(source.replace('\0', " ")));
+    paths.find(|source| is_newer(source))
 }
 
 /// `target/PROFILE`, as tests run from `target/PROFILE/deps` and examples from `target/PROFILE/examples`.
@@ -149,5 +171,28 @@ mod tests {
         assert!(installed("E2E_NO_SUCH_VARIABLE", &["no-such-program", "sh"]).is_ok());
         let error = installed("E2E_NO_SUCH_VARIABLE", &["no-such-program"]).unwrap_err();
         assert!(error.contains("no-such-program is not on PATH"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_is_older_than_its_source_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let [program, rule, old, new] =
+            ["program", "program.d", "old source.rs", "new.rs"].map(|name| dir.path().join(name));
+        let write = |path: &Path, text: &str, second| {
+            fs::write(path, text).unwrap();
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(second);
+            fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        };
+        write(&old, "", 1);
+        write(&program, "", 2);
+        assert_eq!(newer_source(&program), None, "nothing is known of it");
+        let escaped = |path: &Path| path.display().to_string().replace(' ', "\\ ");
+        let text = [&program, &old, &new].map(|path| escaped(path));
+        write(&rule, &format!("{}: {} {}\n", text[0], text[1], text[2]), 2);
+        assert_eq!(newer_source(&program), Some(new.clone()), "it is gone");
+        write(&new, "", 1);
+        assert_eq!(newer_source(&program), None);
+        write(&new, "", 3);
+        assert_eq!(newer_source(&program), Some(new));
     }
 }
