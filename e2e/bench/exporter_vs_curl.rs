@@ -6,7 +6,7 @@
 use anyhow::{Context as _, Result, ensure};
 use axum::{Router, body::Bytes, extract::DefaultBodyLimit, routing::post};
 use clap::Parser;
-use e2e::{ControlPlane, Part, Process, Settings, Usage, Workload, free_ports, until};
+use e2e::{ControlPlane, Load, Part, Process, Settings, Usage, free_ports, until};
 use kube::Client;
 use serde_json::{Value, json};
 use std::{
@@ -66,7 +66,7 @@ struct Figure {
 struct Stage {
     control_plane: ControlPlane,
     client: Client,
-    workload: Workload,
+    load: Load,
     exporter: Option<PathBuf>,
     receiver: Receiver,
     dir: TempDir,
@@ -86,7 +86,7 @@ async fn main() -> Result<()> {
     figures.extend(stage.idle().await?);
 
     let begun = Instant::now();
-    stage.workload.create(0, arguments.events).await?;
+    stage.load.create(0, arguments.events).await?;
     eprintln!("stored {} Events in {:.0?}", arguments.events, begun.elapsed());
     figures.extend(stage.cold(arguments.events, arguments.runs).await?);
     figures.extend(stage.live(arguments.events, arguments.rate, arguments.seconds).await?);
@@ -117,10 +117,10 @@ impl Stage {
         };
         let control_plane = ControlPlane::start(&assets, settings).await?;
         let client = control_plane.client().await?;
-        let workload = Workload::new(client.clone(), &NAMESPACES, 64).await?;
+        let load = Load::new(client.clone(), &NAMESPACES, 64).await?;
         let receiver = Receiver::listen().await?;
         let dir = tempfile::tempdir()?;
-        Ok(Some(Self { control_plane, client, workload, exporter, receiver, dir }))
+        Ok(Some(Self { control_plane, client, load, exporter, receiver, dir }))
     }
 
     /// The exporter on a cluster without Events.
@@ -182,7 +182,7 @@ impl Stage {
 
         let before = (curl.usage()?, exporter.as_ref().map(Process::usage).transpose()?);
         let begun = Instant::now();
-        self.workload.create_evenly(first + created, count, rate).await?;
+        self.load.create_evenly(first + created, count, rate).await?;
         created += count;
         if exporter.is_some() {
             self.receiver.delivered(created).await?;
@@ -207,7 +207,7 @@ impl Stage {
         sleep(Duration::from_secs(1)).await;
         while exporter && self.receiver.lines.load(Ordering::Relaxed) == 0 {
             ensure!(created < 60, "the exporter delivers nothing");
-            self.workload.create(first + created, 1).await?;
+            self.load.create(first + created, 1).await?;
             created += 1;
             sleep(Duration::from_secs(1)).await;
         }

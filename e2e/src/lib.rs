@@ -13,7 +13,7 @@
 //! | [`Process`] | any program | the caller |
 //!
 //! A test begins by asking for its parts with [`Part::find`]. A part that this machine lacks is told
-//! loudly and skips the test, or fails it where `KUBE_EVENTS_E2E=required` is set. [`Workload`] creates
+//! loudly and skips the test, or fails it where `KUBE_EVENTS_E2E=required` is set. [`Load`] creates
 //! Events quickly and says what it created. [`run`] runs a tool to its end, and [`Manifest`] compares the
 //! objects that tools print.
 
@@ -21,6 +21,7 @@ mod alertmanager;
 mod cluster;
 mod control_plane;
 mod isolation;
+mod load;
 mod manifest;
 mod node;
 mod operator;
@@ -32,12 +33,12 @@ mod prometheus;
 mod run;
 mod tls;
 mod wait;
-mod workload;
 
 pub use alertmanager::Alertmanager;
 pub use cluster::Cluster;
 pub use control_plane::{ControlPlane, Settings};
 pub use isolation::isolated;
+pub use load::{Created, Load};
 pub use manifest::Manifest;
 pub use node::Node;
 pub use operator::Operator;
@@ -49,4 +50,3 @@ pub use prometheus::{Prometheus, Sample, Target};
 pub use run::run;
 pub use tls::install_crypto;
 pub use wait::until;
-pub use workload::{Created, Workload};

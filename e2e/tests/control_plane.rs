@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};
-use e2e::{Alertmanager, ControlPlane, Part, Prometheus, Settings, Target, Workload, until};
+use e2e::{Alertmanager, ControlPlane, Load, Part, Prometheus, Settings, Target, until};
 use k8s_openapi::api::core::v1::Event;
 use kube::{Api, api::ListParams};
 use prometheus_client::{
@@ -20,8 +20,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 async fn events_survive_a_restart_of_the_api_server() -> Result<()> {
     let Some(assets) = Part::ControlPlane.find() else { return Ok(()) };
     let mut control_plane = ControlPlane::start(&assets, Settings::default()).await?;
-    let workload = Workload::new(control_plane.client().await?, &["one", "two"], 8).await?;
-    let mut created = workload.create(0, 10).await?;
+    let load = Load::new(control_plane.client().await?, &["one", "two"], 8).await?;
+    let mut created = load.create(0, 10).await?;
 
     let url = control_plane.url();
     control_plane.restart_api_server().await?;
@@ -29,18 +29,18 @@ async fn events_survive_a_restart_of_the_api_server() -> Result<()> {
     created.sort();
     assert_eq!(stored(&control_plane).await?, keys(&created));
 
-    let repeated = workload.repeat(&created[..3]).await?;
+    let repeated = load.repeat(&created[..3]).await?;
     assert!(repeated.iter().all(|event| event.count == 2));
     assert!(stored(&control_plane).await?.is_superset(&keys(&repeated)));
     control_plane.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_workload_loses_nothing_when_the_api_server_is_killed_in_the_middle() -> Result<()> {
+async fn a_load_loses_nothing_when_the_api_server_is_killed_in_the_middle() -> Result<()> {
     let Some(assets) = Part::ControlPlane.find() else { return Ok(()) };
     let mut control_plane = ControlPlane::start(&assets, Settings::default()).await?;
-    let workload = Workload::new(control_plane.client().await?, &["one"], 8).await?;
-    let created = tokio::spawn(async move { workload.create_evenly(0, 400, 200).await });
+    let load = Load::new(control_plane.client().await?, &["one"], 8).await?;
+    let created = tokio::spawn(async move { load.create_evenly(0, 400, 200).await });
 
     let begun = async || Ok((stored(&control_plane).await?.len() >= 50).then_some(()));
     until("the first events are stored", LIMIT, begun).await?;

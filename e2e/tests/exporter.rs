@@ -1,7 +1,7 @@
 //! The exporter between a real API server and two sinks: nothing missing, nothing twice, in order.
 
 use anyhow::{Context as _, Result};
-use e2e::{ControlPlane, Created, Part, Program, Settings, Workload, until};
+use e2e::{ControlPlane, Created, Load, Part, Program, Settings, until};
 use kube_events_testkit::{Expectation, Identity, Receiver, Recorded};
 use serde_json::{Value, json};
 use std::{cell::Cell, fs, path::PathBuf, time::Duration};
@@ -44,9 +44,9 @@ impl Place {
         Program::start(&self.binary, self.dir.path(), &self.control_plane, &config, flags).await
     }
 
-    async fn workload(&self) -> Result<Workload> {
+    async fn load(&self) -> Result<Load> {
         let client = self.control_plane.client().await?;
-        Ok(Workload::new(client, &NAMESPACES, PARALLEL).await?.through_both_apis())
+        Ok(Load::new(client, &NAMESPACES, PARALLEL).await?.through_both_apis())
     }
 
     /// Waits until the webhook has at least so many lines.
@@ -126,11 +126,11 @@ fn identity(state: &Created) -> Result<Identity> {
 }
 
 /// Creates Events, a quarter of which happen again: half of them before the other half is created.
-async fn write(workload: Workload, events: usize) -> Result<Vec<Created>> {
+async fn write(load: Load, events: usize) -> Result<Vec<Created>> {
     let mut states = Vec::new();
     for half in 0..2 {
-        let created = workload.create(half * events / 2, events / 2).await?;
-        let repeated = workload.repeat(&created[..events / 8]).await?;
+        let created = load.create(half * events / 2, events / 2).await?;
+        let repeated = load.repeat(&created[..events / 8]).await?;
         states.extend(created.into_iter().chain(repeated));
     }
     Ok(states)
@@ -144,7 +144,7 @@ async fn survive_a_restart_of_the_api_server(
 ) -> Result<()> {
     let Some(mut place) = Place::find().await? else { return Ok(()) };
     let exporter = place.exporter(flags).await?;
-    let writing = tokio::spawn(write(place.workload().await?, events));
+    let writing = tokio::spawn(write(place.load().await?, events));
     place.received(events / 4).await?;
     assert!(!writing.is_finished(), "the restart would come too late");
     if in_order {
@@ -186,17 +186,17 @@ async fn events_in_the_newer_form_arrive_once_though_the_api_server_restarts() -
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_the_exporter_loses_and_repeats_nothing() -> Result<()> {
     let Some(place) = Place::find().await? else { return Ok(()) };
-    let workload = place.workload().await?;
+    let load = place.load().await?;
     let exporter = place.exporter(&[]).await?;
-    let mut states = workload.create(0, 300).await?;
+    let mut states = load.create(0, 300).await?;
     place.arrived(states.len()).await?;
     exporter.stop().await?;
 
-    let repeated = workload.repeat(&states[..100]).await?;
+    let repeated = load.repeat(&states[..100]).await?;
     states.extend(repeated);
-    states.extend(workload.create(300, 300).await?);
+    states.extend(load.create(300, 300).await?);
     let exporter = place.exporter(&[]).await?;
-    states.extend(workload.create(600, 100).await?);
+    states.extend(load.create(600, 100).await?);
     place.arrived(states.len()).await?;
     exporter.stop().await?;
     place.check(&states, "v1")?;

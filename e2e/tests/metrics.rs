@@ -1,7 +1,7 @@
 //! A real Prometheus understands what the programs tell about themselves.
 
 use anyhow::Result;
-use e2e::{ControlPlane, Part, Program, Prometheus, Settings, Target, Workload, until};
+use e2e::{ControlPlane, Load, Part, Program, Prometheus, Settings, Target, until};
 use kube_events_core::crd;
 use serde_json::json;
 use std::time::Duration;
@@ -23,8 +23,8 @@ async fn prometheus_scrapes_exporter_and_ruler() -> Result<()> {
     });
     let config = config.to_string();
     let exporter = Program::start(&exporter, dir.path(), &control_plane, &config, &[]).await?;
-    let workload = Workload::new(control_plane.client().await?, &["one"], 8).await?;
-    workload.create(0, 100).await?;
+    let load = Load::new(control_plane.client().await?, &["one"], 8).await?;
+    load.create(0, 100).await?;
 
     let target = |job: &str, program: &Program| Target {
         job: job.into(),

@@ -1,4 +1,6 @@
 //! Many Events, quickly, with an account of what was created.
+//!
+//! They are much alike, and as many as asked for; the variety of a cluster is `Workload` of the testkit.
 
 use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -39,7 +41,7 @@ const CAUSES: [(&str, &str, &str); 5] = [
 
 /// Creates Events about pods, as kubelets and schedulers would.
 #[derive(Clone)]
-pub struct Workload {
+pub struct Load {
     client: Client,
     namespaces: Arc<[String]>,
     parallel: usize,
@@ -76,18 +78,18 @@ trait Stored:
     fn count(&self) -> Option<i32>;
 }
 
-// === impl Workload ===
+// === impl Load ===
 
-impl fmt::Debug for Workload {
+impl fmt::Debug for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { namespaces, parallel, .. } = self;
-        let mut workload = f.debug_struct("Workload");
-        workload.field("namespaces", namespaces).field("parallel", parallel).finish_non_exhaustive()
+        let mut load = f.debug_struct("Load");
+        load.field("namespaces", namespaces).field("parallel", parallel).finish_non_exhaustive()
     }
 }
 
-impl Workload {
-    /// A workload in `namespaces`, which are made, with up to `parallel` requests under way.
+impl Load {
+    /// A load in `namespaces`, which are made, with up to `parallel` requests under way.
     ///
     /// # Errors
     /// When a namespace cannot be made.
