@@ -25,8 +25,8 @@ use kube_events_core::{
     crd::{Exporter, Ruler, Status},
     metrics::OperatorMetrics,
 };
-use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -328,6 +328,12 @@ impl Context {
         if object.status() == Some(next) {
             return Ok(());
         }
+        let patch = status_patch(object, next);
+        match api.patch_status(&object.name_any(), &PatchParams::default(), &patch).await {
+            Ok(_) => self.metrics.wrote(M::PROGRAM.kind, 1),
+            Err(kube::Error::Api(status)) if is_outdated(&status) => return Ok(()),
+            Err(error) => return Err(ReconcileError::Status(error)),
+        }
         let degraded = |status: Option<&Status>| {
             let conditions = status?.conditions.iter();
             let mut degraded =
@@ -340,18 +346,21 @@ impl Context {
             warn!(kind = M::PROGRAM.kind, name = object.meta().name, reason, "{message}");
             self.event(object, EventType::Warning, &reason, message).await;
         }
-        let patch = json!({ "status": next });
-        let params = PatchParams::default();
-        match api.patch_status(&object.name_any(), &params, &Patch::Merge(&patch)).await {
-            Ok(_) => {
-                self.metrics.wrote(M::PROGRAM.kind, 1);
-                Ok(())
-            }
-            // It was deleted meanwhile.
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(ReconcileError::Status(error)),
-        }
+        Ok(())
     }
+}
+
+/// Writes the status of an object as it was seen, and of no other.
+pub(crate) fn status_patch<K: Resource>(object: &K, status: &impl Serialize) -> Patch<Value> {
+    Patch::Merge(json!({
+        "metadata": {"resourceVersion": object.meta().resource_version},
+        "status": status,
+    }))
+}
+
+/// Whether an object has changed or gone since it was seen. The watch tells, and it is looked at again.
+pub(crate) fn is_outdated(status: &ApiStatus) -> bool {
+    matches!(status.code, 404 | 409)
 }
 
 /// All namespaces, or the only one that the operator may look at.

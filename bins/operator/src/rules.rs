@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, ResourceExt as _,
-    api::{Patch, PatchParams},
+    api::PatchParams,
     core::{PartialObjectMeta, Selector, SelectorExt as _},
     runtime::{
         controller::{Action, Config as ControllerConfig, Controller},
@@ -15,13 +15,12 @@ use kube::{
 };
 use kube_events_core::crd::{Rule, RuleStatus, Ruler};
 use kube_events_rules::{Problem, ProblemKind, RuleSet, ScopeError};
-use serde_json::json;
 use tokio::time::{Duration, Instant};
 use tracing::{debug, warn};
 
 use crate::{
     Settings,
-    controller::Context,
+    controller::{Context, is_outdated, status_patch},
     status::{Finding, conditions},
 };
 
@@ -96,11 +95,10 @@ impl RuleContext {
         }
         let namespace = rule.namespace().unwrap_or_default();
         let api = Api::<Rule>::namespaced(self.shared.client.clone(), &namespace);
-        let patch = json!({ "status": next });
-        let params = PatchParams::default();
-        match api.patch_status(&rule.name_any(), &params, &Patch::Merge(&patch)).await {
+        let patch = status_patch(rule, &next);
+        match api.patch_status(&rule.name_any(), &PatchParams::default(), &patch).await {
             Ok(_) => self.shared.metrics.wrote("Rule", 1),
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(kube::Error::Api(status)) if is_outdated(&status) => {}
             Err(error) => return Err(error),
         }
         Ok(())
@@ -203,6 +201,8 @@ fn text(problem: &Problem) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn rule(namespace: &str, labels: &serde_json::Value, condition: &str) -> Rule {
