@@ -1,16 +1,18 @@
 //! From desired objects to the API server: server-side apply of what differs.
 
 use kube::{
-    Api, Client,
+    Api, Client, Resource as _,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
     core::Status,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    children::{Child, Ownership},
+    children::{Child, Managed, Ownership},
     difference::{covers, hash},
-    names, takeover,
+    names,
+    object::Stored,
+    takeover,
 };
 
 /// What became of one child.
@@ -30,6 +32,9 @@ pub(crate) enum ApplyError {
     /// Somebody else's object has the name.
     #[error("{kind} {place} belongs to {owner}, and is left alone")]
     NotOurs { kind: String, place: String, owner: String },
+    /// The namespace that it has to be in is not there, or is going.
+    #[error("{kind} {place} has to wait: {message}")]
+    NoNamespace { kind: String, place: String, message: String },
     /// What the API server says.
     #[error("{kind} {place}: {source}")]
     Api { kind: String, place: String, source: kube::Error },
@@ -121,8 +126,42 @@ pub(crate) async fn delete(
     }
 }
 
+fn is_without_namespace(status: &Status) -> bool {
+    let Some(details) = &status.details else { return false };
+    let mut causes = details.causes.iter();
+    status.code == 404 && details.kind == "namespaces"
+        || causes.any(|cause| cause.reason == "NamespaceTerminating")
+}
+
 fn roles_differ(live: &Value, desired: &Value) -> bool {
     desired.get("roleRef").is_some_and(|role| !covers(&live["roleRef"], role))
+}
+
+// === impl ApplyError ===
+
+impl ApplyError {
+    /// Whether the API server did not answer, or asked for patience.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Api { source: kube::Error::Api(status), .. } => status.code == 429,
+            Self::Api { .. } => true,
+            Self::NotOurs { .. } | Self::NoNamespace { .. } => false,
+        }
+    }
+}
+
+// === impl Owner ===
+
+impl Owner {
+    pub(crate) fn of<M: Managed>(object: &Stored<M>) -> Self {
+        let metadata = object.meta();
+        Self {
+            kind: M::PROGRAM.kind,
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+        }
+    }
 }
 
 // === impl Child ===
@@ -192,7 +231,13 @@ impl Child {
     }
 
     fn failed(&self, source: kube::Error) -> ApplyError {
-        ApplyError::Api { kind: self.resource.kind.clone(), place: self.place(), source }
+        let (kind, place) = (self.resource.kind.clone(), self.place());
+        match source {
+            kube::Error::Api(status) if is_without_namespace(&status) => {
+                ApplyError::NoNamespace { kind, place, message: status.message }
+            }
+            source => ApplyError::Api { kind, place, source },
+        }
     }
 
     fn not_ours(&self, live: &DynamicObject) -> ApplyError {

@@ -3,7 +3,7 @@
 mod access;
 mod config;
 mod exporter;
-mod monitoring;
+pub(crate) mod monitoring;
 mod pod;
 mod ruler;
 #[cfg(test)]
@@ -14,6 +14,7 @@ use kube_events_core::crd::{Exporter, Ruler, Workload};
 use kube_events_sinks::Context;
 use serde_json::{Value, json};
 
+use self::{access::Reach, config::Config, pod::Shape};
 use crate::{
     Settings,
     image::{self, Image},
@@ -70,8 +71,18 @@ pub(crate) trait Managed: Resource<DynamicType = ()> {
     ///
     /// When its program could not run with what it says.
     fn desired(&self, settings: &Settings, context: &Context) -> Result<Desired, Invalid>;
+}
 
-    fn status(&self) -> Option<&kube_events_core::crd::Status>;
+/// In what the children of an Exporter and of a Ruler differ.
+struct Parts {
+    config: Config,
+    image: Image,
+    shape: Shape,
+    /// What the other kind has no use for.
+    own: Vec<Child>,
+    /// Who reaches the pods, where a `NetworkPolicy` is asked for.
+    peers: Vec<Value>,
+    reach: Reach,
 }
 
 /// What the children of one object have in common.
@@ -96,10 +107,6 @@ impl Managed for Exporter {
     fn desired(&self, settings: &Settings, context: &Context) -> Result<Desired, Invalid> {
         exporter::desired(&Parent::of(self, settings), &self.spec, context)
     }
-
-    fn status(&self) -> Option<&kube_events_core::crd::Status> {
-        self.status.as_ref()
-    }
 }
 
 // === impl Ruler ===
@@ -115,9 +122,20 @@ impl Managed for Ruler {
     fn desired(&self, settings: &Settings, context: &Context) -> Result<Desired, Invalid> {
         ruler::desired(&Parent::of(self, settings), &self.spec, context)
     }
+}
 
-    fn status(&self) -> Option<&kube_events_core::crd::Status> {
-        self.status.as_ref()
+// === impl Parts ===
+
+impl Parts {
+    /// All children; `sinks` are those of the spec.
+    fn gather(self, parent: &Parent<'_>, sinks: &Value) -> Result<Desired, Invalid> {
+        let mut children = pod::children(parent, &self.config, &self.shape)?;
+        children.extend(self.own);
+        children.push(pod::network_policy(parent, self.peers)?);
+        children.extend(monitoring::children(parent));
+        children.extend(access::bindings(parent, &self.reach));
+        children.extend(access::services(parent, sinks));
+        Ok(Desired { children, image: self.image, unrestricted: pod::unrestricted(parent) })
     }
 }
 

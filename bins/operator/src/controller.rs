@@ -1,8 +1,11 @@
 //! Exporters and Rulers: what they ask for is made, kept, and told in their status.
 
-use std::{collections::HashMap, fmt, hash::Hash, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
+use futures::{
+    StreamExt as _,
+    future::{BoxFuture, Shared},
+};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, Service, ServiceAccount},
@@ -12,8 +15,8 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    api::{Patch, PatchParams},
-    core::{PartialObjectMeta, Status as ApiStatus},
+    api::{DynamicObject, Patch, PatchParams},
+    core::{ApiResource, PartialObjectMeta, Status as ApiStatus},
     runtime::{
         controller::{Action, Config as ControllerConfig, Controller},
         events::{Event as KubeEvent, EventType, Recorder},
@@ -33,8 +36,10 @@ use tracing::{debug, info, warn};
 use crate::{
     Settings,
     apply::{self, ApplyError, Outcome, Owner, Roles},
-    children::{Managed, Ownership},
+    children::{Desired, Managed, Ownership},
     names,
+    news::Bell,
+    object::Stored,
     status::{self, Pods, Trouble},
     takeover,
 };
@@ -53,9 +58,14 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) settings: Settings,
     pub(crate) sinks: kube_events_sinks::Context,
-    pub(crate) exporters: Store<Exporter>,
-    pub(crate) rulers: Store<Ruler>,
+    pub(crate) exporters: Store<Stored<Exporter>>,
+    pub(crate) rulers: Store<Stored<Ruler>>,
+    /// When all objects and namespaces are in their stores. One future that all wait for: of those
+    /// who wait for a store itself only the last one is woken.
+    pub(crate) known: Shared<BoxFuture<'static, bool>>,
     pub(crate) roles: RoleUids,
+    /// Rings when bindings may be there that nobody asks for.
+    pub(crate) bindings: Bell,
     pub(crate) recorder: Recorder,
     pub(crate) metrics: OperatorMetrics,
 }
@@ -75,9 +85,11 @@ pub(crate) enum ReconcileError {
     Finalizer(kube::Error),
 }
 
-/// Keeps the objects of one kind until `shutdown`.
+/// Keeps the objects of one kind until `shutdown`. Children of these `kinds` are watched beside
+/// those of kinds that every cluster knows.
 pub(crate) async fn run<M>(
-    controller: Controller<M>,
+    controller: Controller<Stored<M>>,
+    kinds: &[ApiResource],
     context: Arc<Context>,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) where
@@ -97,10 +109,19 @@ pub(crate) async fn run<M>(
         .owns(context.within::<PartialObjectMeta<Service>>(), ours())
         .owns(context.within::<PartialObjectMeta<PodDisruptionBudget>>(), ours())
         .owns(context.within::<PartialObjectMeta<NetworkPolicy>>(), ours())
-        .watches(context.within::<PartialObjectMeta<RoleBinding>>(), ours(), bound::<M, _>);
+        .watches(
+            context.within::<PartialObjectMeta<RoleBinding>>(),
+            ours(),
+            bound::<M, _>(context.bindings.clone()),
+        );
     if !context.settings.namespaced {
         let bindings = Api::<PartialObjectMeta<ClusterRoleBinding>>::all(context.client.clone());
-        controller = controller.watches(bindings, ours(), bound::<M, _>);
+        let bound = bound::<M, _>(context.bindings.clone());
+        controller = controller.watches(bindings, ours(), bound);
+    }
+    for kind in kinds {
+        let api = within_kind(&context.client, &context.settings, kind);
+        controller = controller.owns_with(api, kind.clone(), ours());
     }
     let metrics = context.metrics.clone();
     let store = controller.store();
@@ -116,15 +137,23 @@ pub(crate) async fn run<M>(
         .await;
 }
 
-/// The object that a binding is for.
-fn bound<M: Managed, K: Resource>(binding: PartialObjectMeta<K>) -> Option<ObjectRef<M>> {
-    let labels = binding.metadata.labels?;
-    let label = |key: &str| labels.get(key).map(String::as_str);
-    (label(names::OWNER_KIND)? == M::PROGRAM.kind).then_some(())?;
-    Some(ObjectRef::new(label(names::OWNER_NAME)?).within(label(names::OWNER_NAMESPACE)?))
+/// Finds the object that a binding is for, and has it looked at whether any asks for it.
+fn bound<M: Managed + 'static, K: Resource + 'static>(
+    bell: Bell,
+) -> impl Fn(PartialObjectMeta<K>) -> Option<ObjectRef<Stored<M>>> + Send + Sync + 'static {
+    move |binding| {
+        bell.ring();
+        let labels = binding.metadata.labels?;
+        let label = |key: &str| labels.get(key).map(String::as_str);
+        (label(names::OWNER_KIND)? == M::PROGRAM.kind).then_some(())?;
+        Some(ObjectRef::new(label(names::OWNER_NAME)?).within(label(names::OWNER_NAMESPACE)?))
+    }
 }
 
-async fn reconcile<M>(object: Arc<M>, context: Arc<Context>) -> Result<Action, ReconcileError>
+async fn reconcile<M>(
+    object: Arc<Stored<M>>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError>
 where
     M: Managed + Clone + fmt::Debug + DeserializeOwned,
     M: Resource<Scope = kube::core::NamespaceResourceScope>,
@@ -136,7 +165,11 @@ where
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the controller asks for")]
-fn error_policy<M: Managed>(object: Arc<M>, error: &ReconcileError, _: Arc<Context>) -> Action {
+fn error_policy<M: Managed>(
+    object: Arc<Stored<M>>,
+    error: &ReconcileError,
+    _: Arc<Context>,
+) -> Action {
     warn!(
         %error,
         kind = M::PROGRAM.kind,
@@ -158,32 +191,25 @@ impl Context {
         within(&self.client, &self.settings)
     }
 
-    async fn reconcile<M>(&self, object: &M) -> Result<Action, ReconcileError>
+    async fn reconcile<M>(&self, object: &Stored<M>) -> Result<Action, ReconcileError>
     where
         M: Managed + Clone + fmt::Debug + DeserializeOwned,
         M: Resource<Scope = kube::core::NamespaceResourceScope>,
     {
         let namespace = object.meta().namespace.clone().unwrap_or_default();
-        let api = Api::<M>::namespaced(self.client.clone(), &namespace);
+        let api = Api::<Stored<M>>::namespaced(self.client.clone(), &namespace);
         takeover::strip_finalizer(&api, object, M::FORMER_FINALIZER)
             .await
             .map_err(ReconcileError::Finalizer)?;
         if object.meta().deletion_timestamp.is_some() {
             return Ok(Action::await_change());
         }
-        let owner = Owner {
-            kind: M::PROGRAM.kind,
-            namespace: namespace.clone(),
-            name: object.name_any(),
-            uid: object.uid().unwrap_or_default(),
-        };
-        let desired = match self.namesake(object, &owner) {
-            Some(trouble) => Err(trouble),
-            None => object.desired(&self.settings, &self.sinks).map_err(|error| Trouble {
-                reason: "InvalidConfig",
-                message: format!("{error}; what was there before stays"),
-            }),
-        };
+        // Of two objects of one name the older counts, and it may not be known yet.
+        if !self.is_ready().await {
+            return Ok(Action::await_change());
+        }
+        let owner = Owner::of(object);
+        let desired = self.asked(object);
         let mut failed = None;
         let trouble = match &desired {
             Err(trouble) => Some(trouble.clone()),
@@ -198,8 +224,11 @@ impl Context {
                     }
                 }
                 self.metrics.wrote(owner.kind, done.len());
-                self.sweep(&owner, desired, &mut done).await?;
                 self.tell(object, &done).await;
+                // Of what passes by itself nothing is written: the next look is soon.
+                if let Some(unanswered) = errors.iter().position(ApplyError::is_unanswered) {
+                    return Err(errors.swap_remove(unanswered).into());
+                }
                 let trouble = trouble_of(&errors);
                 failed = errors.into_iter().find(|error| matches!(error, ApplyError::Api { .. }));
                 trouble
@@ -216,18 +245,38 @@ impl Context {
             unrestricted: desired.as_ref().ok().and_then(|desired| desired.unrestricted.as_deref()),
         };
         let generation = object.meta().generation;
-        let next = status::status(object.status(), generation, &pods, trouble.as_ref());
+        let next = status::status(object.status.as_ref(), generation, &pods, trouble.as_ref());
         self.publish(&api, object, &next).await?;
         match (failed, trouble) {
             (Some(error), _) => Err(error.into()),
-            // Whoever has the name may let go of it, and tells nobody.
+            // Whoever has the name may let go of it, and a namespace may come; nobody tells.
             (None, Some(_)) => Ok(Action::requeue(RETRY * 6)),
             (None, None) => Ok(Action::requeue(RESYNC)),
         }
     }
 
+    /// Waits until all is known on which decisions depend. Whether it ever will be.
+    pub(crate) async fn is_ready(&self) -> bool {
+        self.known.clone().await
+    }
+
+    /// What the object asks for, if it can have it.
+    pub(crate) fn asked<M: Managed>(&self, object: &Stored<M>) -> Result<Desired, Trouble> {
+        if let Some(trouble) = self.namesake(object, &Owner::of(object)) {
+            return Err(trouble);
+        }
+        let read = object.read.as_ref().map_err(|error| format!("spec: {error}"));
+        let desired = read.and_then(|object| {
+            object.desired(&self.settings, &self.sinks).map_err(|error| error.to_string())
+        });
+        desired.map_err(|error| Trouble {
+            reason: "InvalidConfig",
+            message: format!("{error}; what was there before stays"),
+        })
+    }
+
     /// An Exporter and a Ruler of one name would ask for the same children: the older one has them.
-    fn namesake<M: Managed>(&self, object: &M, owner: &Owner) -> Option<Trouble> {
+    fn namesake<M: Managed>(&self, object: &Stored<M>, owner: &Owner) -> Option<Trouble> {
         let other = |meta: &kube::core::ObjectMeta, kind: &'static str| {
             let age = |meta: &kube::core::ObjectMeta| meta.creation_timestamp.clone();
             let older = (age(meta), kind) < (age(object.meta()), owner.kind);
@@ -240,60 +289,16 @@ impl Context {
             })
         };
         if owner.kind == Exporter::PROGRAM.kind {
-            let key = ObjectRef::<Ruler>::new(&owner.name).within(&owner.namespace);
+            let key = ObjectRef::<Stored<Ruler>>::new(&owner.name).within(&owner.namespace);
             other(self.rulers.get(&key)?.meta(), Ruler::PROGRAM.kind)
         } else {
-            let key = ObjectRef::<Exporter>::new(&owner.name).within(&owner.namespace);
+            let key = ObjectRef::<Stored<Exporter>>::new(&owner.name).within(&owner.namespace);
             other(self.exporters.get(&key)?.meta(), Exporter::PROGRAM.kind)
         }
     }
 
-    /// Deletes bindings that the object no longer asks for.
-    async fn sweep(
-        &self,
-        owner: &Owner,
-        desired: &crate::children::Desired,
-        done: &mut Vec<String>,
-    ) -> Result<(), ReconcileError> {
-        let wanted = |kind: &str, namespace: Option<&str>, name: &str| {
-            desired.children.iter().any(|child| {
-                child.resource.kind == kind
-                    && child.namespace.as_deref() == namespace
-                    && child.name == name
-            })
-        };
-        let selector = format!(
-            "{}={},{}={},{}={}",
-            names::OWNER_KIND,
-            owner.kind,
-            names::OWNER_NAMESPACE,
-            owner.namespace,
-            names::OWNER_NAME,
-            owner.name
-        );
-        let found = crate::sweep::bindings(&self.client, &self.settings, &selector).await;
-        let found = found.map_err(|source| ApplyError::Api {
-            kind: "RoleBinding".to_owned(),
-            place: "*".to_owned(),
-            source,
-        })?;
-        for (api, binding) in found {
-            let kind = binding.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
-            if !wanted(&kind, binding.metadata.namespace.as_deref(), &binding.name_any()) {
-                let deleted = apply::delete(&api, &binding).await;
-                deleted.map_err(|source| ApplyError::Api {
-                    kind: kind.clone(),
-                    place: binding.name_any(),
-                    source,
-                })?;
-                done.push(format!("Deleted {kind} {}", binding.name_any()));
-            }
-        }
-        Ok(())
-    }
-
     /// Tells of what was done, as an Event of the object and in the log.
-    async fn tell<M: Managed>(&self, object: &M, done: &[String]) {
+    pub(crate) async fn tell<M: Managed>(&self, object: &Stored<M>, done: &[String]) {
         if done.is_empty() {
             return;
         }
@@ -303,7 +308,13 @@ impl Context {
         self.event(object, EventType::Normal, "Applied", note).await;
     }
 
-    async fn event<M: Managed>(&self, object: &M, kind: EventType, reason: &str, note: String) {
+    async fn event<M: Managed>(
+        &self,
+        object: &Stored<M>,
+        kind: EventType,
+        reason: &str,
+        note: String,
+    ) {
         let event = KubeEvent {
             type_: kind,
             reason: reason.to_owned(),
@@ -318,14 +329,14 @@ impl Context {
 
     async fn publish<M>(
         &self,
-        api: &Api<M>,
-        object: &M,
+        api: &Api<Stored<M>>,
+        object: &Stored<M>,
         next: &Status,
     ) -> Result<(), ReconcileError>
     where
         M: Managed + Clone + fmt::Debug + DeserializeOwned,
     {
-        if object.status() == Some(next) {
+        if object.status.as_ref() == Some(next) {
             return Ok(());
         }
         let patch = status_patch(object, next);
@@ -341,7 +352,7 @@ impl Context {
             degraded.next().map(|condition| (condition.reason.clone(), condition.message.clone()))
         };
         if let Some((reason, message)) = degraded(Some(next))
-            && degraded(object.status()) != Some((reason.clone(), message.clone()))
+            && degraded(object.status.as_ref()) != Some((reason.clone(), message.clone()))
         {
             warn!(kind = M::PROGRAM.kind, name = object.meta().name, reason, "{message}");
             self.event(object, EventType::Warning, &reason, message).await;
@@ -375,10 +386,20 @@ where
     }
 }
 
+/// The same for a kind that not every cluster knows.
+fn within_kind(client: &Client, settings: &Settings, kind: &ApiResource) -> Api<DynamicObject> {
+    if settings.namespaced {
+        Api::namespaced_with(client.clone(), &settings.namespace, kind)
+    } else {
+        Api::all_with(client.clone(), kind)
+    }
+}
+
 fn trouble_of(errors: &[ApplyError]) -> Option<Trouble> {
     let first = errors.first()?;
     let reason = match first {
         ApplyError::NotOurs { .. } => "NameConflict",
+        ApplyError::NoNamespace { .. } => "NoNamespace",
         ApplyError::Api { source: kube::Error::Api(status), .. } if is_forbidden(status) => {
             "MissingRights"
         }
@@ -429,10 +450,4 @@ impl crate::children::Child {
         let slash = if namespace.is_some() { "/" } else { "" };
         format!("{} {}{slash}{}", self.resource.kind, namespace.unwrap_or_default(), self.name)
     }
-}
-
-/// A key of a store's object, for those who compare lists.
-pub(crate) fn key<K: Resource>(object: &K) -> impl Hash + Eq + use<K> {
-    let meta = object.meta();
-    (meta.namespace.clone(), meta.name.clone())
 }

@@ -10,7 +10,10 @@ mod difference;
 mod election;
 mod image;
 mod install;
+mod monitors;
 mod names;
+mod news;
+mod object;
 mod options;
 mod preflight;
 mod rights;
@@ -20,19 +23,17 @@ mod status;
 mod sweep;
 mod takeover;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use futures::{FutureExt as _, Stream, StreamExt as _, stream};
-use k8s_openapi::api::core::v1::Namespace;
+use futures::FutureExt as _;
 use kube::{
-    Api, Client, Resource, ResourceExt,
-    core::PartialObjectMeta,
+    Client,
+    core::ApiResource,
     runtime::{
-        Controller, WatchStreamExt as _,
+        Controller,
         events::{Recorder, Reporter},
-        reflector,
-        watcher::{self, watcher},
+        watcher,
     },
 };
 use kube_events_core::{
@@ -47,6 +48,8 @@ use tracing::{info, warn};
 use self::{
     controller::{Context, RoleUids, within},
     election::Candidate,
+    news::Bell,
+    object::Stored,
 };
 pub use self::{
     install::Installation,
@@ -120,7 +123,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     served.context("the server failed")
 }
 
-/// Acts until `shutdown`.
+/// Acts until `shutdown`, and begins anew when the cluster knows other kinds.
 async fn act(
     client: Client,
     settings: Settings,
@@ -130,102 +133,61 @@ async fn act(
     if !settings.namespaced {
         takeover::remove_webhooks(&client).await;
     }
+    let mut kinds = monitors::known(&client).await.unwrap_or_default();
+    loop {
+        let work = work(&client, &settings, &metrics, &kinds, &shutdown);
+        tokio::select! {
+            () = work => return,
+            now = monitors::changed(&client, &kinds) => kinds = now,
+        }
+    }
+}
+
+/// Keeps all objects, and watches children of these `kinds` with those that every cluster knows.
+async fn work(
+    client: &Client,
+    settings: &Settings,
+    metrics: &OperatorMetrics,
+    kinds: &[ApiResource],
+    shutdown: &CancellationToken,
+) {
     let exporters =
-        Controller::new(within::<Exporter>(&client, &settings), watcher::Config::default());
-    let rulers = Controller::new(within::<Ruler>(&client, &settings), watcher::Config::default());
-    let rules = Controller::new(within::<Rule>(&client, &settings), watcher::Config::default());
+        Controller::new(within::<Stored<Exporter>>(client, settings), watcher::Config::default());
+    let rulers =
+        Controller::new(within::<Stored<Ruler>>(client, settings), watcher::Config::default());
+    let rules = Controller::new(within::<Rule>(client, settings), watcher::Config::default());
     let reporter = Reporter { controller: USER_AGENT.into(), instance: None };
+    let (bindings, every_rule) = (Bell::default(), Bell::default());
+    let (all_exporters, of_exporters) =
+        news::of_objects::<Stored<Exporter>>(client, settings, vec![bindings.clone()]);
+    let bells = vec![bindings.clone(), every_rule.clone()];
+    let (all_rulers, of_rulers) = news::of_objects::<Stored<Ruler>>(client, settings, bells);
+    let (namespaces, of_namespaces) = news::of_namespaces(client, settings, every_rule.clone());
+    let known = news::known(all_exporters.clone(), all_rulers.clone(), namespaces.clone());
     let context = Arc::new(Context {
         sinks: kube_events_sinks::Context::default().client(client.clone()),
-        exporters: exporters.store(),
-        rulers: rulers.store(),
-        roles: RoleUids::read(&client, &settings).await,
+        exporters: all_exporters,
+        rulers: all_rulers,
+        known: known.boxed().shared(),
+        roles: RoleUids::read(client, settings).await,
         recorder: Recorder::new(client.clone(), reporter),
-        metrics,
+        bindings: bindings.clone(),
+        metrics: metrics.clone(),
         settings: settings.clone(),
         client: client.clone(),
     });
     let ended = || shutdown.clone().cancelled_owned();
-    let selectors = changes(within::<Ruler>(&client, &settings), |ruler| {
-        (ruler.metadata.generation, ruler.uid())
-    });
-    let (namespaces, namespace_changes) = namespaces(&client, &settings);
-    let again = stream::select(selectors, namespace_changes);
-    let gone = stream::select(
-        changes(within::<PartialObjectMeta<Exporter>>(&client, &settings), ResourceExt::uid),
-        changes(within::<PartialObjectMeta<Ruler>>(&client, &settings), ResourceExt::uid),
-    );
-
-    let exporting = controller::run(exporters, Arc::clone(&context), ended());
-    let ruling = controller::run(rulers, Arc::clone(&context), ended());
+    let exporting = controller::run(exporters, kinds, Arc::clone(&context), ended());
+    let ruling = controller::run(rulers, kinds, Arc::clone(&context), ended());
+    let again = every_rule.rings();
     let telling = rules::run(rules, again, Arc::clone(&context), namespaces, ended());
-    let sweeping = sweep::run(Arc::clone(&context), gone);
+    let sweeping = sweep::run(Arc::clone(&context), bindings.rings());
+
     let work = async { futures::join!(exporting, ruling, telling) };
+    let news = async { futures::join!(of_exporters, of_rulers, of_namespaces) };
     tokio::select! {
         _ = work => {}
+        _ = news => {}
         () = sweeping => {}
     }
-}
-
-/// The namespaces by name, and word of each change of their labels.
-fn namespaces(
-    client: &Client,
-    settings: &Settings,
-) -> (rules::Namespaces, futures::stream::BoxStream<'static, ()>) {
-    if settings.namespaced {
-        return (None, stream::pending().boxed());
-    }
-    let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
-    let (store, writer) = reflector::store();
-    let watched = watcher(api, watcher::Config::default())
-        .modify(|namespace| namespace.metadata.managed_fields = None)
-        .default_backoff()
-        .reflect(writer);
-    let changes = changed(watched, |namespace| namespace.metadata.labels.clone());
-    (Some(store), changes.boxed())
-}
-
-/// Word of each change of what `look` sees of the objects.
-fn changes<K, V>(api: Api<K>, look: fn(&K) -> V) -> impl Stream<Item = ()> + Send
-where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + Send + Sync + 'static,
-    K: serde::de::DeserializeOwned,
-    V: PartialEq + Send + 'static,
-{
-    changed(watcher(api, watcher::Config::default()).default_backoff(), look)
-}
-
-fn changed<K, V>(
-    events: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send,
-    look: fn(&K) -> V,
-) -> impl Stream<Item = ()> + Send
-where
-    K: Resource + Send,
-    V: PartialEq + Send,
-{
-    let mut seen = HashMap::new();
-    events.filter_map(move |event| {
-        let word = match event {
-            Ok(watcher::Event::Apply(object)) => {
-                let now = look(&object);
-                let before = seen.get(&controller::key(&object));
-                (before != Some(&now)).then(|| drop(seen.insert(controller::key(&object), now)))
-            }
-            Ok(watcher::Event::InitApply(object)) => {
-                seen.insert(controller::key(&object), look(&object));
-                None
-            }
-            Ok(watcher::Event::Delete(object)) => {
-                seen.remove(&controller::key(&object));
-                Some(())
-            }
-            Ok(watcher::Event::Init) => {
-                seen.clear();
-                None
-            }
-            Ok(watcher::Event::InitDone) => Some(()),
-            Err(_) => None,
-        };
-        std::future::ready(word).left_future::<std::future::Ready<Option<()>>>()
-    })
 }

@@ -25,11 +25,13 @@ pub(crate) async fn missing(
 ) -> Result<Vec<String>, kube::Error> {
     let own = Some(settings.namespace.clone());
     let scope = settings.namespaced.then(|| settings.namespace.clone());
-    let wanted = OPERATOR
+    // Collected, as what borrows rights while it waits could not be spawned.
+    let wanted: Vec<_> = OPERATOR
         .needed(settings.namespaced)
         .map(|right| (right, scope.clone()))
         .chain(ELECTION.rights.iter().map(|right| (right, own.clone())))
-        .flat_map(|(right, namespace)| questions(right, namespace));
+        .flat_map(|(right, namespace)| questions(right, namespace))
+        .collect();
     let reviews = Api::<SelfSubjectAccessReview>::all(client.clone());
     let answers = stream::iter(wanted).map(|(attributes, sentence)| {
         let reviews = reviews.clone();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Api, ResourceExt as _,
+    Api, Resource as _, ResourceExt as _,
     api::PatchParams,
     core::{PartialObjectMeta, Selector, SelectorExt as _},
     runtime::{
@@ -13,7 +13,7 @@ use kube::{
         reflector::{ObjectRef, Store},
     },
 };
-use kube_events_core::crd::{Rule, RuleStatus, Ruler};
+use kube_events_core::crd::{Rule, RuleStatus, RulerSpec};
 use kube_events_rules::{Problem, ProblemKind, RuleSet, ScopeError};
 use tokio::time::{Duration, Instant};
 use tracing::{debug, warn};
@@ -86,7 +86,7 @@ fn error_policy(rule: Arc<Rule>, error: &kube::Error, _: Arc<RuleContext>) -> Ac
 
 impl RuleContext {
     async fn publish(&self, rule: &Rule) -> Result<(), kube::Error> {
-        if rule.metadata.deletion_timestamp.is_some() {
+        if rule.metadata.deletion_timestamp.is_some() || !self.shared.is_ready().await {
             return Ok(());
         }
         let next = self.status(rule);
@@ -128,7 +128,12 @@ impl RuleContext {
         let rulers = self.shared.rulers.state();
         let mut looking: Vec<_> = rulers
             .iter()
-            .filter(|ruler| looks_at(ruler, rule.labels(), &labels))
+            .filter(|ruler| ruler.meta().deletion_timestamp.is_none())
+            .filter(|ruler| {
+                // What one that cannot be read looked at before is not known.
+                let read = ruler.read.as_ref();
+                read.is_ok_and(|read| looks_at(&read.spec, rule.labels(), &labels))
+            })
             .map(|ruler| ObjectRef::from_obj(&**ruler))
             .map(|ruler| format!("{}/{}", ruler.namespace.unwrap_or_default(), ruler.name))
             .collect();
@@ -156,7 +161,7 @@ impl RuleContext {
 }
 
 fn looks_at(
-    ruler: &Ruler,
+    ruler: &RulerSpec,
     rule: &BTreeMap<String, String>,
     namespace: &BTreeMap<String, String>,
 ) -> bool {
@@ -166,9 +171,7 @@ fn looks_at(
             Selector::try_from(selector).is_ok_and(|selector: Selector| selector.matches(labels))
         }
     };
-    ruler.metadata.deletion_timestamp.is_none()
-        && matches(&ruler.spec.rule_selector, rule)
-        && matches(&ruler.spec.rule_namespace_selector, namespace)
+    matches(&ruler.rule_selector, rule) && matches(&ruler.rule_namespace_selector, namespace)
 }
 
 /// Whether the object's rules count, as a ruler would say.
@@ -243,12 +246,9 @@ mod tests {
 
     #[test]
     fn a_ruler_looks_at_what_its_selectors_match() {
-        let ruler: Ruler = serde_json::from_value(json!({
-            "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Ruler",
-            "metadata": {"name": "r", "namespace": "n"},
-            "spec": {"ruleSelector": {"matchLabels": {"team": "sre"}}},
-        }))
-        .unwrap();
+        let ruler: RulerSpec =
+            serde_json::from_value(json!({"ruleSelector": {"matchLabels": {"team": "sre"}}}))
+                .unwrap();
         let labels = |value: &str| [("team".to_owned(), value.to_owned())].into();
         assert!(looks_at(&ruler, &labels("sre"), &BTreeMap::new()));
         assert!(!looks_at(&ruler, &labels("web"), &BTreeMap::new()));

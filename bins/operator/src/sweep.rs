@@ -1,97 +1,129 @@
-//! Bindings whose object is gone. An object in a namespace cannot own what is outside of it, so the
-//! garbage collector does not take these away.
+//! Bindings that nobody asks for: those of objects that are gone, and those that an object no longer
+//! asks for. An object in a namespace cannot own what is outside of it, so the garbage collector does
+//! not take these away.
 
-use std::{pin::pin, sync::Arc};
+use std::{collections::BTreeMap, pin::pin, sync::Arc};
 
-use futures::{FutureExt as _, Stream, StreamExt as _};
-
+use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Resource as _, ResourceExt as _,
     api::{DynamicObject, ListParams},
-    core::ApiResource,
-    runtime::reflector::ObjectRef,
+    core::{ApiResource, TypeMeta},
+    runtime::reflector::{ObjectRef, Store},
 };
 use kube_events_core::crd::{Exporter, Ruler};
 use tokio::time::{Duration, sleep};
 use tracing::{info, warn};
 
 use crate::{
-    Settings, apply,
-    children::Managed as _,
+    apply,
+    children::{Child, Managed},
     controller::Context,
     names::{self, MANAGED_BY, OPERATOR},
+    object::Stored,
 };
 
-/// How often it is looked for bindings though nothing is known to have gone.
+/// How often it is looked for bindings though nothing is known to have changed.
 const INTERVAL: Duration = Duration::from_secs(600);
 
 /// When a sweep that failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// The stores hear of a deletion a moment earlier or later than who reports it here.
-const SETTLE: Duration = Duration::from_secs(1);
+/// A binding, and where it is deleted.
+type Binding = (Api<DynamicObject>, DynamicObject);
 
-/// Deletes them, whenever `gone` says that an object may have gone, for ever.
-pub(crate) async fn run(context: Arc<Context>, gone: impl Stream<Item = ()>) {
-    let mut gone = pin!(gone);
+/// The kind, namespace and name of the object that a binding is for.
+type Owner = (String, String, String);
+
+/// Deletes them, whenever `news` says that there may be some, for ever.
+pub(crate) async fn run(context: Arc<Context>, news: impl Stream<Item = ()>) {
+    let mut news = pin!(news);
     loop {
         tokio::select! {
-            _ = gone.next() => sleep(SETTLE).await,
+            _ = news.next() => {}
             () = sleep(INTERVAL) => {}
         }
-        // One sweep answers all that waits.
-        while gone.next().now_or_never().is_some() {}
-        let ready =
-            futures::join!(context.exporters.wait_until_ready(), context.rulers.wait_until_ready());
-        if ready.0.is_err() || ready.1.is_err() {
+        if !context.is_ready().await {
             return;
         }
         while let Err(error) = sweep(&context).await {
-            warn!(%error, "bindings whose object is gone could not be deleted; it is tried again");
+            warn!(%error, "bindings that nobody asks for could not be deleted; it is tried again");
             sleep(RETRY).await;
         }
     }
 }
 
 async fn sweep(context: &Context) -> Result<(), kube::Error> {
-    let selector = format!("{MANAGED_BY}={OPERATOR}");
-    for (api, binding) in bindings(&context.client, &context.settings, &selector).await? {
-        if is_orphan(context, &binding) {
-            apply::delete(&api, &binding).await?;
-            info!(name = binding.name_any(), namespace = binding.namespace(), "binding deleted");
+    let mut by_owner: BTreeMap<Owner, Vec<Binding>> = BTreeMap::new();
+    for (api, binding) in bindings(context).await? {
+        if let Some(owner) = owner(&binding) {
+            by_owner.entry(owner).or_default().push((api, binding));
+        }
+    }
+    for (owner, bindings) in by_owner {
+        if owner.0 == Exporter::PROGRAM.kind {
+            sweep_of(context, &context.exporters, &owner, bindings).await?;
+        } else if owner.0 == Ruler::PROGRAM.kind {
+            sweep_of(context, &context.rulers, &owner, bindings).await?;
         }
     }
     Ok(())
 }
 
-fn is_orphan(context: &Context, binding: &DynamicObject) -> bool {
-    let label = |key: &str| binding.labels().get(key).map(String::as_str);
-    let (Some(kind), Some(namespace), Some(name)) =
-        (label(names::OWNER_KIND), label(names::OWNER_NAMESPACE), label(names::OWNER_NAME))
-    else {
-        return false;
-    };
-    if kind == Exporter::PROGRAM.kind {
-        context.exporters.get(&ObjectRef::new(name).within(namespace)).is_none()
-    } else if kind == Ruler::PROGRAM.kind {
-        context.rulers.get(&ObjectRef::new(name).within(namespace)).is_none()
-    } else {
-        false
-    }
+fn owner(binding: &DynamicObject) -> Option<Owner> {
+    let label = |key: &str| binding.labels().get(key).cloned();
+    Some((label(names::OWNER_KIND)?, label(names::OWNER_NAMESPACE)?, label(names::OWNER_NAME)?))
 }
 
-/// The bindings with these labels, and where each is deleted.
-///
-/// # Errors
-///
-/// Those of the API server.
-pub(crate) async fn bindings(
-    client: &Client,
-    settings: &Settings,
-    selector: &str,
-) -> Result<Vec<(Api<DynamicObject>, DynamicObject)>, kube::Error> {
-    let params = ListParams::default().labels(selector);
+/// Deletes those of one object's bindings that it does not ask for.
+async fn sweep_of<M>(
+    context: &Context,
+    objects: &Store<Stored<M>>,
+    (_, namespace, name): &Owner,
+    bindings: Vec<Binding>,
+) -> Result<(), kube::Error>
+where
+    M: Managed + Clone + 'static,
+{
+    let object = objects.get(&ObjectRef::new(name).within(namespace));
+    let asked = match &object {
+        None => Vec::new(),
+        // Until it is gone it may need them, and when it cannot be carried out all stays.
+        Some(object) if object.meta().deletion_timestamp.is_some() => return Ok(()),
+        Some(object) => match context.asked(&**object) {
+            Ok(desired) => desired.children,
+            Err(_) => return Ok(()),
+        },
+    };
+    let mut done = Vec::new();
+    for (api, binding) in bindings {
+        if asked.iter().any(|child| is_for(child, &binding)) {
+            continue;
+        }
+        apply::delete(&api, &binding).await?;
+        let kind = binding.types.as_ref().map_or("", |types| types.kind.as_str());
+        info!(kind, name = binding.name_any(), namespace = binding.namespace(), "deleted");
+        done.push(format!("Deleted {kind} {}", binding.name_any()));
+    }
+    context.metrics.wrote(M::PROGRAM.kind, done.len());
+    if let Some(object) = object {
+        context.tell(&*object, &done).await;
+    }
+    Ok(())
+}
+
+fn is_for(child: &Child, binding: &DynamicObject) -> bool {
+    let kind = binding.types.as_ref().map(|types| types.kind.as_str());
+    kind == Some(child.resource.kind.as_str())
+        && child.namespace == binding.metadata.namespace
+        && Some(&child.name) == binding.metadata.name.as_ref()
+}
+
+/// The bindings that the operator made.
+async fn bindings(context: &Context) -> Result<Vec<Binding>, kube::Error> {
+    let (client, settings) = (&context.client, &context.settings);
+    let params = ListParams::default().labels(&format!("{MANAGED_BY}={OPERATOR}"));
     let mut found = Vec::new();
     let mut resources = vec![ApiResource::erase::<RoleBinding>(&())];
     if !settings.namespaced {
@@ -105,7 +137,7 @@ pub(crate) async fn bindings(
         };
         for mut binding in all.list(&params).await? {
             // Items of a list do not say what they are.
-            binding.types = Some(kube::core::TypeMeta {
+            binding.types = Some(TypeMeta {
                 api_version: resource.api_version.clone(),
                 kind: resource.kind.clone(),
             });

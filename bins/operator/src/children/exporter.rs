@@ -4,12 +4,7 @@ use kube_events_core::crd::ExporterSpec;
 use kube_events_sinks::Context;
 use serde_json::{Value, json};
 
-use super::{
-    Desired, Invalid, Parent,
-    access::{self, Reach},
-    config, monitoring,
-    pod::{self, Shape},
-};
+use super::{Desired, Invalid, Parent, Parts, access::Reach, config, pod::Shape};
 
 pub(super) fn desired(
     parent: &Parent<'_>,
@@ -27,17 +22,13 @@ pub(super) fn desired(
         strategy: strategy(spec.checkpoint.is_some()),
         arguments: spec.event_version.iter().map(|api| format!("--event.version={api}")).collect(),
     };
-    let mut children = pod::children(parent, &config, &shape)?;
-    children.push(pod::network_policy(parent, Vec::new())?);
-    children.extend(monitoring::children(parent));
     let reach = match (only, spec.namespaces.as_slice()) {
         (Some(namespace), _) => Reach::Namespaces(vec![namespace.to_owned()]),
         (None, []) => Reach::Cluster,
         (None, namespaces) => Reach::Namespaces(namespaces.to_vec()),
     };
-    children.extend(access::bindings(parent, &reach));
-    children.extend(access::services(parent, &written["sinks"]));
-    Ok(Desired { children, image, unrestricted: pod::unrestricted(parent) })
+    let parts = Parts { config, image, shape, own: Vec::new(), peers: Vec::new(), reach };
+    parts.gather(parent, &written["sinks"])
 }
 
 /// Two exporters at a time deliver twice, but one whose sink is in trouble is not ready and must not

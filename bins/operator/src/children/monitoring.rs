@@ -1,12 +1,26 @@
 //! What the Prometheus operator is told: what to scrape, and what to alert on.
 
-use kube::core::GroupVersionKind;
+use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::{Child, Parent, merge};
 use crate::names;
 
-const GROUP: &str = "monitoring.coreos.com";
+pub(crate) const GROUP: &str = "monitoring.coreos.com";
+pub(crate) const VERSION: &str = "v1";
+
+const POD_MONITOR: &str = "PodMonitor";
+const PROMETHEUS_RULE: &str = "PrometheusRule";
+
+/// The kinds that a cluster knows or not.
+pub(crate) fn kinds() -> Vec<ApiResource> {
+    let kinds = [POD_MONITOR, PROMETHEUS_RULE];
+    kinds.map(|kind| ApiResource::from_gvk(&gvk(kind))).into()
+}
+
+fn gvk(kind: &str) -> GroupVersionKind {
+    GroupVersionKind::gvk(GROUP, VERSION, kind)
+}
 
 /// A `PodMonitor` and a `PrometheusRule`, where a cluster knows them.
 pub(super) fn children(parent: &Parent<'_>) -> Vec<Child> {
@@ -17,9 +31,9 @@ pub(super) fn children(parent: &Parent<'_>) -> Vec<Child> {
             merge(&mut labels, parent.labels());
             json!({"metadata": {"labels": labels}, "spec": spec})
         });
-        parent.foreign(&GroupVersionKind::gvk(GROUP, "v1", kind), object)
+        parent.foreign(&gvk(kind), object)
     };
-    vec![place("PodMonitor", pod_monitor(parent)), place("PrometheusRule", alerts(parent))]
+    vec![place(POD_MONITOR, pod_monitor(parent)), place(PROMETHEUS_RULE, alerts(parent))]
 }
 
 fn pod_monitor(parent: &Parent<'_>) -> Value {

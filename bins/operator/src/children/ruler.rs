@@ -5,12 +5,7 @@ use kube_events_core::crd::RulerSpec;
 use kube_events_sinks::Context;
 use serde_json::json;
 
-use super::{
-    Desired, Invalid, Parent,
-    access::{self, Reach},
-    config, monitoring,
-    pod::{self, Shape},
-};
+use super::{Desired, Invalid, Parent, Parts, access::Reach, config, pod::Shape};
 use crate::names;
 
 pub(super) fn desired(
@@ -35,8 +30,7 @@ pub(super) fn desired(
         }),
         arguments,
     };
-    let mut children = pod::children(parent, &config, &shape)?;
-    children.push(parent.child::<Service>(Some(json!({"spec": {
+    let service = parent.child::<Service>(Some(json!({"spec": {
         // Headless, as it always was: a Service cannot change from one to the other.
         "clusterIP": "None",
         "selector": parent.selector(),
@@ -46,21 +40,18 @@ pub(super) fn desired(
             "targetPort": names::PORT,
             "protocol": "TCP",
         }],
-    }}))));
+    }})));
     let exporters = json!({
         "namespaceSelector": {},
         "podSelector": {"matchExpressions": [
             {"key": names::EXPORTER.container, "operator": "Exists"},
         ]},
     });
-    children.push(pod::network_policy(parent, vec![exporters])?);
-    children.extend(monitoring::children(parent));
     let reach = if settings.namespaced {
         Reach::Namespaces(vec![settings.namespace.clone()])
     } else {
         Reach::Cluster
     };
-    children.extend(access::bindings(parent, &reach));
-    children.extend(access::services(parent, &written["sinks"]));
-    Ok(Desired { children, image, unrestricted: pod::unrestricted(parent) })
+    let parts = Parts { config, image, shape, own: vec![service], peers: vec![exporters], reach };
+    parts.gather(parent, &written["sinks"])
 }

@@ -1,0 +1,162 @@
+//! Word that something changed, for those who then look at everything that depends on it.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::{pending, ready},
+    time::Duration,
+};
+
+use futures::{FutureExt as _, Stream, StreamExt as _, future::BoxFuture, stream};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    core::PartialObjectMeta,
+    runtime::{
+        WatchStreamExt as _,
+        reflector::{self, Store},
+        watcher::{self, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::{sync::watch, time::sleep};
+
+use crate::{Settings, controller::within, rules::Namespaces};
+
+/// How long after a ring it is heard, so that many changes at once are looked at once.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// A bell that any number of listeners hear. Rings in quick succession are heard as one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bell(watch::Sender<()>);
+
+// === impl Bell ===
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        self.0.send_replace(());
+    }
+
+    /// Every ring from now on, for ever.
+    pub(crate) fn rings(&self) -> impl Stream<Item = ()> + Send + use<> {
+        stream::unfold(self.0.subscribe(), |mut heard| async move {
+            if heard.changed().await.is_err() {
+                return pending().await;
+            }
+            sleep(SETTLE).await;
+            heard.mark_unchanged();
+            Some(((), heard))
+        })
+    }
+}
+
+/// All objects of a kind, and a future that keeps them and rings when one comes, changes its spec, or
+/// goes. Whoever hears it finds the change in the store.
+pub(crate) fn of_objects<K>(
+    client: &Client,
+    settings: &Settings,
+    bells: Vec<Bell>,
+) -> (Store<K>, BoxFuture<'static, ()>)
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let look = |object: &K| (object.meta().generation, object.uid());
+    kept(within(client, settings), look, bells)
+}
+
+/// The same of namespaces and their labels, where the operator may know.
+pub(crate) fn of_namespaces(
+    client: &Client,
+    settings: &Settings,
+    bell: Bell,
+) -> (Namespaces, BoxFuture<'static, ()>) {
+    if settings.namespaced {
+        return (None, pending().boxed());
+    }
+    let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
+    let (store, keep) = kept(api, |namespace| namespace.metadata.labels.clone(), vec![bell]);
+    (Some(store), keep)
+}
+
+fn kept<K, V>(
+    api: Api<K>,
+    look: fn(&K) -> V,
+    bells: Vec<Bell>,
+) -> (Store<K>, BoxFuture<'static, ()>)
+where
+    K: Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+    V: PartialEq + Send + 'static,
+{
+    let (store, writer) = reflector::store();
+    let watched = watcher(api, watcher::Config::default())
+        .modify(|object| object.meta_mut().managed_fields = None)
+        .default_backoff()
+        .reflect(writer);
+    let rung = changed(watched, look).for_each(move |()| {
+        bells.iter().for_each(Bell::ring);
+        ready(())
+    });
+    (store, rung.boxed())
+}
+
+/// Waits until all of them are in their stores. Whether they ever will be.
+pub(crate) async fn known<E, R>(
+    exporters: Store<E>,
+    rulers: Store<R>,
+    namespaces: Namespaces,
+) -> bool
+where
+    E: Resource<DynamicType = ()> + Clone + 'static,
+    R: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let namespaces = async {
+        match &namespaces {
+            Some(namespaces) => namespaces.wait_until_ready().await,
+            None => Ok(()),
+        }
+    };
+    let all = (exporters.wait_until_ready(), rulers.wait_until_ready(), namespaces);
+    futures::try_join!(all.0, all.1, all.2).is_ok()
+}
+
+/// Each change of what `look` sees of the objects. What is there at the beginning is one change.
+fn changed<K, V>(
+    events: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send,
+    look: impl Fn(&K) -> V + Send,
+) -> impl Stream<Item = ()> + Send
+where
+    K: Resource + Send,
+    V: PartialEq + Send,
+{
+    let mut seen = HashMap::new();
+    events.filter_map(move |event| {
+        let word = match event {
+            Ok(watcher::Event::Apply(object)) => {
+                let now = look(&object);
+                let is_news = seen.get(&key(&object)) != Some(&now);
+                seen.insert(key(&object), now);
+                is_news.then_some(())
+            }
+            Ok(watcher::Event::InitApply(object)) => {
+                seen.insert(key(&object), look(&object));
+                None
+            }
+            Ok(watcher::Event::Delete(object)) => {
+                seen.remove(&key(&object));
+                Some(())
+            }
+            Ok(watcher::Event::Init) => {
+                seen.clear();
+                None
+            }
+            Ok(watcher::Event::InitDone) => Some(()),
+            Err(_) => None,
+        };
+        ready(word)
+    })
+}
+
+fn key<K: Resource>(object: &K) -> (Option<String>, Option<String>) {
+    (object.meta().namespace.clone(), object.meta().name.clone())
+}

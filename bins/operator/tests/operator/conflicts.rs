@@ -1,0 +1,144 @@
+//! What others have, and what the Go project's operator left.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, NAMESPACE, exporter, ruler};
+
+/// Longer than an object waits for what nobody tells of.
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn what_belongs_to_somebody_else_is_left_alone_and_told() {
+    let cluster = Cluster::new().await;
+    let theirs = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "exporter", "namespace": NAMESPACE}, "data": {"theirs": "1"},
+    });
+    let theirs = cluster.server.create(theirs).unwrap();
+    cluster.create("Exporter", "exporter", &exporter());
+    let _operator = cluster.started().await;
+    assert_eq!(cluster.get("ConfigMap", "exporter"), theirs);
+    assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "NameConflict");
+    let message = cluster.message("Exporter", "exporter", "Degraded");
+    let expected = "ConfigMap logging/exporter belongs to somebody else, and is left alone";
+    assert_eq!(message, expected);
+
+    cluster.server.delete("ConfigMap", NAMESPACE, "exporter").unwrap();
+    cluster.pass(MINUTE).await;
+    assert!(cluster.get("ConfigMap", "exporter")["data"]["events-exporter.yaml"].is_string());
+    assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "!AsExpected");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_objects_of_one_name_the_older_has_the_children() {
+    let cluster = Cluster::new().await;
+    cluster.server.create_namespace("monitoring");
+    let created = |kind: &str, at: &str, spec: &Value| {
+        let metadata = json!({
+            "name": "events", "namespace": NAMESPACE, "uid": kind, "creationTimestamp": at,
+        });
+        let object = json!({
+            "apiVersion": "events.kubesphere.io/v1alpha1", "kind": kind,
+            "metadata": metadata, "spec": spec,
+        });
+        cluster.server.create(object).unwrap();
+    };
+    created("Ruler", "2026-01-01T00:00:00Z", &ruler());
+    created("Exporter", "2026-01-02T00:00:00Z", &exporter());
+    let _operator = cluster.started().await;
+    let owner =
+        || cluster.get("Deployment", "events")["metadata"]["ownerReferences"][0]["kind"].clone();
+    assert_eq!(owner(), "Ruler");
+    assert_eq!(cluster.condition("Ruler", "events", "Degraded"), "!AsExpected");
+    assert_eq!(cluster.condition("Exporter", "events", "Degraded"), "NameConflict");
+    let state = cluster.state();
+    cluster.pass(60 * MINUTE).await;
+    assert_eq!(cluster.state(), state, "they do not fight");
+
+    cluster.server.delete("Ruler", NAMESPACE, "events").unwrap();
+    cluster.pass(MINUTE).await;
+    assert_eq!(owner(), "Exporter");
+    assert_eq!(cluster.condition("Exporter", "events", "Degraded"), "!AsExpected");
+}
+
+/// As the Go project's operator leaves it: written by update, with a reloader beside the exporter,
+/// and a finalizer that nobody takes off.
+async fn former(cluster: &Cluster) -> Value {
+    let metadata = json!({
+        "name": "exporter", "namespace": NAMESPACE, "uid": "uid-of-Exporter-exporter",
+        "finalizers": ["exporters.finalizer.events.kubesphere.io", "somebody.else/finalizer"],
+    });
+    let object = json!({
+        "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Exporter",
+        "metadata": metadata, "spec": exporter(),
+    });
+    cluster.server.create(object).unwrap();
+    let owner = json!({
+        "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Exporter", "controller": true,
+        "name": "exporter", "uid": "uid-of-Exporter-exporter",
+    });
+    let labels = json!({"events-exporter": "exporter", "app": "exporter"});
+    let containers = json!([
+        {"name": "events-exporter", "image": "kubesphere/kube-events-exporter:v0.6.0"},
+        {"name": "config-reloader", "image": "jimmidyson/configmap-reload:v0.3.0"},
+    ]);
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": containers}});
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "exporter", "ownerReferences": [owner]},
+        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+    });
+    cluster.create_as("kube-events-operator", &deployment).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_go_operator_left_is_taken_over() {
+    let cluster = Cluster::new().await;
+    let before = former(&cluster).await;
+    let _operator = cluster.started().await;
+    let finalizers = &cluster.get("Exporter", "exporter")["metadata"]["finalizers"];
+    assert_eq!(finalizers, &json!(["somebody.else/finalizer"]));
+    let deployment = cluster.get("Deployment", "exporter");
+    assert_eq!(deployment["metadata"]["uid"], before["metadata"]["uid"]);
+    let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+    assert_eq!(containers.len(), 1, "{containers:?}");
+    let managers = deployment["metadata"]["managedFields"].as_array().unwrap();
+    assert_eq!((managers.len(), &managers[0]["operation"]), (1, &json!("Apply")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_go_operators_finalizer_holds_no_deletion_up() {
+    let cluster = Cluster::new().await;
+    former(&cluster).await;
+    cluster
+        .edit_object(
+            &json!({"metadata": {"finalizers": ["exporters.finalizer.events.kubesphere.io"]}}),
+        )
+        .await;
+    cluster.server.delete("Exporter", NAMESPACE, "exporter").unwrap();
+    assert!(cluster.has("Exporter", "exporter"), "it is held");
+    let _operator = cluster.started().await;
+    assert!(!cluster.has("Exporter", "exporter"));
+    assert_eq!(cluster.places(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_go_operators_webhooks_go_by_name() {
+    let cluster = Cluster::new().await;
+    let webhooks = |kind: &str, name: &str| {
+        let object = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+            "metadata": {"name": name},
+        });
+        cluster.server.create(object).unwrap();
+    };
+    webhooks("MutatingWebhookConfiguration", "kube-events-admission-mutate");
+    webhooks("ValidatingWebhookConfiguration", "kube-events-admission-validate");
+    webhooks("ValidatingWebhookConfiguration", "somebody-elses");
+    let _operator = cluster.started().await;
+    assert!(cluster.server.list("MutatingWebhookConfiguration").unwrap().is_empty());
+    let left = cluster.server.list("ValidatingWebhookConfiguration").unwrap();
+    assert_eq!((left.len(), &left[0]["metadata"]["name"]), (1, &json!("somebody-elses")));
+}

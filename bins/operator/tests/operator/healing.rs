@@ -1,0 +1,83 @@
+//! What changes by itself or by hand goes back.
+
+use serde_json::json;
+
+use crate::cluster::{Cluster, KINDS, NAMESPACE, exporter, ruler};
+
+#[tokio::test(start_paused = true)]
+async fn what_a_hand_changes_goes_back_and_what_it_adds_stays() {
+    let cluster = Cluster::new().await;
+    cluster.server.create_namespace("monitoring");
+    cluster.create("Ruler", "ruler", &ruler());
+    let _operator = cluster.started().await;
+    let hand = json!({
+        "metadata": {"annotations": {"by": "hand"}, "labels": {"app.kubernetes.io/name": "other"}},
+        "spec": {"replicas": 7, "paused": true},
+    });
+    cluster.edit("apps/v1", "Deployment", "ruler", &hand).await;
+    let hand = json!({"data": {"events-ruler.yaml": "sinks: {}", "theirs": "stays"}});
+    cluster.edit("v1", "ConfigMap", "ruler", &hand).await;
+    cluster.quiet().await;
+
+    let deployment = cluster.get("Deployment", "ruler");
+    assert_eq!(deployment["spec"]["replicas"], 2);
+    assert_eq!(deployment["metadata"]["labels"]["app.kubernetes.io/name"], "events-ruler");
+    assert_eq!(deployment["spec"]["paused"], true);
+    assert_eq!(deployment["metadata"]["annotations"]["by"], "hand");
+    let data = &cluster.get("ConfigMap", "ruler")["data"];
+    assert!(data["events-ruler.yaml"].as_str().unwrap().contains("alertmanager"), "{data}");
+    assert_eq!(data["theirs"], "stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_is_deleted_comes_back() {
+    let cluster = Cluster::new().await;
+    cluster.server.create_namespace("monitoring");
+    cluster.create("Exporter", "exporter", &exporter());
+    cluster.create("Ruler", "ruler", &ruler());
+    let _operator = cluster.started().await;
+    let before = cluster.state();
+    for kind in KINDS {
+        for object in cluster.server.list(kind).unwrap() {
+            let text = |key: &str| object["metadata"][key].as_str().unwrap_or("").to_owned();
+            cluster.server.delete(kind, &text("namespace"), &text("name")).unwrap();
+        }
+    }
+    cluster.quiet().await;
+    assert_eq!(cluster.state(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_missing_is_told_and_used_when_it_comes() {
+    let cluster = Cluster::new().await;
+    cluster.server.deny("patch", "apps", "deployments");
+    cluster.create("Exporter", "exporter", &exporter());
+    let _operator = cluster.started().await;
+    assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "MissingRights");
+    let message = cluster.message("Exporter", "exporter", "Degraded");
+    assert!(message.contains("cannot patch resource \"deployments\""), "{message}");
+    assert!(cluster.has("ConfigMap", "exporter"), "what may be written is written");
+    cluster.server.allow_everything();
+    cluster.quiet().await;
+    assert!(cluster.has("Deployment", "exporter"));
+    assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "!AsExpected");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_binding_to_another_role_is_made_anew() {
+    let cluster = Cluster::new().await;
+    cluster.create("Exporter", "exporter", &exporter());
+    let operator = cluster.started().await;
+    let before = cluster.state();
+    operator.stop().await;
+    let name = "kube-events-exporter:exporter:logging:exporter";
+    let mut binding = cluster.server.get("ClusterRoleBinding", "", name).unwrap();
+    cluster.server.delete("ClusterRoleBinding", "", name).unwrap();
+    binding["roleRef"]["name"] = "cluster-admin".into();
+    let metadata = binding["metadata"].as_object_mut().unwrap();
+    metadata.retain(|key, _| ["name", "labels", "annotations"].contains(&key.as_str()));
+    cluster.server.create(binding).unwrap();
+    let _operator = cluster.started().await;
+    assert_eq!(cluster.state(), before);
+    assert!(cluster.server.get("Exporter", NAMESPACE, "exporter").is_ok());
+}

@@ -1,0 +1,128 @@
+//! From objects to children and status.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cluster::{Cluster, NAMESPACE, exporter, ruler};
+
+#[tokio::test(start_paused = true)]
+async fn objects_become_what_they_ask_for() {
+    let cluster = Cluster::new().await;
+    cluster.create("Exporter", "exporter", &exporter());
+    cluster.create("Ruler", "ruler", &ruler());
+    let _operator = cluster.started().await;
+    let expected = [
+        "ClusterRoleBinding /kube-events-exporter:exporter:logging:exporter",
+        "ClusterRoleBinding /kube-events-ruler:ruler:logging:ruler",
+        "ConfigMap logging/exporter",
+        "ConfigMap logging/ruler",
+        "Deployment logging/exporter",
+        "Deployment logging/ruler",
+        "NetworkPolicy logging/ruler",
+        "PodDisruptionBudget logging/ruler",
+        "PodMonitor logging/exporter",
+        "PodMonitor logging/ruler",
+        "PrometheusRule logging/exporter",
+        "PrometheusRule logging/ruler",
+        "RoleBinding logging/kube-events-service-reader:exporter:logging:exporter",
+        "RoleBinding monitoring/kube-events-service-reader:ruler:logging:ruler",
+        "Service logging/ruler",
+        "ServiceAccount logging/exporter",
+        "ServiceAccount logging/ruler",
+    ];
+    // The namespace of the Alertmanager is not there yet.
+    let without = |name: &&&str| !name.contains("monitoring/");
+    assert_eq!(cluster.places(), expected.iter().filter(without).copied().collect::<Vec<_>>());
+    assert_eq!(cluster.condition("Ruler", "ruler", "Degraded"), "NoNamespace");
+    cluster.server.create_namespace("monitoring");
+    cluster.pass(Duration::from_secs(60)).await;
+    assert_eq!(cluster.places(), expected);
+    assert_eq!(cluster.condition("Ruler", "ruler", "Degraded"), "!AsExpected");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_says_how_the_pods_are() {
+    let cluster = Cluster::new().await;
+    cluster.create(
+        "Exporter",
+        "exporter",
+        &json!({"image": "kubesphere/kube-events-exporter:v0.6.0"}),
+    );
+    let _operator = cluster.started().await;
+    let is = |condition: &str| cluster.condition("Exporter", "exporter", condition);
+    assert_eq!(is("Available"), "!NoPodReady");
+    assert_eq!(is("Progressing"), "RollingOut");
+    assert_eq!(is("Degraded"), "!AsExpected");
+    assert_eq!(is("ImageReplaced"), "GoProjectImage");
+    let counts = json!({
+        "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1,
+    });
+    cluster.tell_status("apps/v1", "Deployment", "exporter", &counts).await;
+    cluster.quiet().await;
+    assert_eq!(is("Available"), "PodsReady");
+    assert_eq!(is("Progressing"), "!Settled");
+    let status = cluster.get("Exporter", "exporter")["status"].clone();
+    assert_eq!((&status["readyReplicas"], &status["observedGeneration"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_that_cannot_work_changes_nothing_but_the_status() {
+    let cluster = Cluster::new().await;
+    cluster.create("Exporter", "exporter", &exporter());
+    let _operator = cluster.started().await;
+    let before = cluster.get("ConfigMap", "exporter");
+    let wrong = json!({"sinks": {"webhooks": [{"url": "nowhere"}]}});
+    cluster.respecify("Exporter", "exporter", &wrong).await;
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "InvalidConfig");
+    let message = cluster.message("Exporter", "exporter", "Degraded");
+    assert!(message.starts_with("sinks.webhooks[0].url: "), "{message}");
+    assert_eq!(cluster.get("ConfigMap", "exporter"), before);
+    cluster.respecify("Exporter", "exporter", &exporter()).await;
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "!AsExpected");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_release_wrote_is_told_and_holds_nothing_else_up() {
+    let cluster = Cluster::new().await;
+    let _operator = cluster.started().await;
+    cluster.create("Ruler", "later", &json!({"sinks": {"pigeons": []}}));
+    cluster.create("Ruler", "ruler", &ruler());
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Ruler", "later", "Degraded"), "InvalidConfig");
+    let message = cluster.message("Ruler", "later", "Degraded");
+    assert!(message.starts_with("spec: unknown field `pigeons`"), "{message}");
+    assert!(cluster.has("Deployment", "ruler"));
+    let told = cluster.server.resource_version();
+    cluster.pass(Duration::from_secs(600)).await;
+    assert_eq!(cluster.server.resource_version(), told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_is_told_whether_it_counts_and_who_looks_at_it() {
+    let cluster = Cluster::new().await;
+    let rule = |condition: &str| {
+        json!({"rules": [
+            {"name": "A", "type": "alert", "enable": true, "condition": condition},
+        ]})
+    };
+    cluster.create("Rule", "rule", &rule("reason = \"BackOff\" AND count > 3"));
+    let _operator = cluster.started().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "!InvalidRule");
+    assert!(cluster.message("Rule", "rule", "Accepted").contains('^'));
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NoRuler");
+    cluster.respecify("Rule", "rule", &rule("count > 3")).await;
+    let selecting = json!({"ruleSelector": {"matchLabels": {"team": "sre"}}, "sinks": {"stdout": {"type": "alert"}}});
+    cluster.create("Ruler", "ruler", &selecting);
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "Accepted");
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NoRuler");
+    cluster.respecify("Ruler", "ruler", &json!({"sinks": {"stdout": {"type": "alert"}}})).await;
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "Programmed");
+    cluster.server.delete("Ruler", NAMESPACE, "ruler").unwrap();
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NoRuler");
+}
