@@ -6,14 +6,22 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Resource,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams, PostParams},
     core::NamespaceResourceScope,
+    runtime::{WatchStreamExt as _, watcher},
 };
 use kube_events_core::crd::{Exporter, Rule, Ruler};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fmt::Debug, fs, path::Path, time::Duration};
-use tokio::time::Instant;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    fs,
+    path::Path,
+    pin::pin,
+    time::Duration,
+};
+use tokio::time::{Instant, timeout};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -83,25 +91,35 @@ fn rule(number: usize) -> Value {
     }]})
 }
 
-/// Waits until every object says that it is as it has to be, in these words.
-async fn settled<K>(operator: &Operator, kind: &str, wanted: &str, message: &str) -> Result<()>
+/// Waits until so many objects say that they are as they have to be, in these words.
+async fn settled<K>(operator: &Operator, count: usize, condition: [&str; 3]) -> Result<()>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-    K: Clone + Debug + DeserializeOwned + Serialize,
+    K: Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
 {
-    let api = Api::<K>::all(operator.client());
-    let settled = async || {
-        let objects = api.list(&ListParams::default()).await?;
-        let all = objects.iter().all(|object| {
-            let object = serde_json::to_value(object).unwrap_or_default();
+    let [kind, wanted, message] = condition;
+    let all = Api::<K>::all(operator.client());
+    let mut seen = pin!(watcher(all, watcher::Config::default()).touched_objects());
+    let mut settled = BTreeSet::new();
+    let all_settled = async {
+        while settled.len() < count {
+            let object = seen.try_next().await?.context("the watch ended")?;
+            let object = serde_json::to_value(object)?;
             let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-            conditions.any(|held| {
+            let holds = conditions.any(|held| {
                 held["type"] == kind && held["status"] == wanted && held["message"] == message
-            })
-        });
-        Ok(all.then_some(()))
+            });
+            let name = object["metadata"]["name"].to_string();
+            if holds {
+                settled.insert(name)
+            } else {
+                settled.remove(&name)
+            };
+        }
+        anyhow::Ok(())
     };
-    until(&format!("every {} is {kind}={wanted}", K::kind(&())), LIMIT, settled).await
+    let in_time = timeout(LIMIT, all_settled).await;
+    in_time.with_context(|| format!("{} of {count} are {kind}={wanted}", settled.len()))?
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,9 +148,9 @@ async fn a_crowd_is_served_and_then_left_in_peace() -> Result<()> {
     let created = begun.elapsed();
     // A Rule names the first three of all Rulers, so its last word is that it knows them all.
     let by = "looked at by tenant-0/ruler-0, tenant-1/ruler-1, tenant-10/ruler-10 and others";
-    settled::<Rule>(&operator, "Programmed", "True", by).await?;
-    settled::<Exporter>(&operator, "Degraded", "False", "").await?;
-    settled::<Ruler>(&operator, "Degraded", "False", "").await?;
+    settled::<Rule>(&operator, RULES, ["Programmed", "True", by]).await?;
+    settled::<Exporter>(&operator, OF_EACH, ["Degraded", "False", ""]).await?;
+    settled::<Ruler>(&operator, OF_EACH, ["Degraded", "False", ""]).await?;
     let settled_after = begun.elapsed();
 
     // Each is looked at once more, for a reason that changes nothing.
