@@ -54,7 +54,7 @@ pub enum Command {
     /// Print everything that installs the operator.
     #[command(after_help = bundle::EXAMPLES)]
     Bundle(BundleOptions),
-    /// Delete what the Go project left in a cluster that now has our operator.
+    /// Remove what the Go project left in a cluster that has the new operator.
     #[command(after_help = upgrade::EXAMPLES)]
     Upgrade(UpgradeOptions),
     /// Print a script that completes commands in a shell.
@@ -88,7 +88,7 @@ impl Cli {
             Command::Rules(command) => command.run(),
             Command::Crds => crds::run(),
             Command::Bundle(options) => bundle::run(options),
-            Command::Upgrade(options) => return upgrade::start(options),
+            Command::Upgrade(options) => upgrade::run(&options),
             Command::Completions(options) => completions::run(&options),
         };
         ended.unwrap_or_else(|error| failed(&error))

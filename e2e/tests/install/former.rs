@@ -25,10 +25,7 @@ pub(crate) fn install(cluster: &Cluster) -> Result<()> {
             "rules": [{"apiGroups": ["*"], "resources": ["clusterroles"], "verbs": ["*"]}],
         }),
         binding(OPERATOR, OPERATOR),
-        json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": own(ADMISSION),
-            "stringData": {"tls.key": "", "tls.crt": ""},
-        }),
+        certificate()?,
         json!({
             "apiVersion": "v1", "kind": "Service", "metadata": own(ADMISSION),
             "spec": {"selector": {"app": OPERATOR}, "ports": [{"port": 443, "targetPort": 9443}]},
@@ -57,13 +54,22 @@ pub(crate) fn install(cluster: &Cluster) -> Result<()> {
          --serviceaccount={NAMESPACE}:events-ruler"
     ))?;
     cluster.shell("kubectl apply -f deploy/samples/rules.yaml")?;
-    for (kind, name) in [
-        ("MutatingWebhookConfiguration", "kube-events-admission-mutate"),
-        ("ValidatingWebhookConfiguration", "kube-events-admission-validate"),
-    ] {
-        cluster.apply(&webhook(kind, name))?;
+    for (kind, does) in
+        [("MutatingWebhookConfiguration", "mutate"), ("ValidatingWebhookConfiguration", "validate")]
+    {
+        cluster.apply(&webhook(kind, does))?;
     }
     Ok(())
+}
+
+/// The real one has a key, too.
+fn certificate() -> Result<Value> {
+    let name = format!("{ADMISSION}.{NAMESPACE}.svc");
+    let certificate = rcgen::generate_simple_self_signed([name])?.cert.pem();
+    Ok(json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": own(ADMISSION),
+        "stringData": {"tls.key": "", "tls.crt": certificate},
+    }))
 }
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
@@ -127,13 +133,17 @@ fn operator() -> Value {
     })
 }
 
-fn webhook(kind: &str, name: &str) -> Value {
+fn webhook(kind: &str, does: &str) -> Value {
+    let path = format!("/{does}-events-kubesphere-io-v1alpha1-rule");
     json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name},
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+        "metadata": {"name": format!("{ADMISSION}-{does}")},
         "webhooks": [{
             "name": "rule.kb.io", "failurePolicy": "Fail", "sideEffects": "None",
             "admissionReviewVersions": ["v1beta1"],
-            "clientConfig": {"service": {"name": ADMISSION, "namespace": NAMESPACE, "path": "/"}},
+            "clientConfig": {"service": {
+                "name": ADMISSION, "namespace": NAMESPACE, "path": path,
+            }},
             "rules": [{
                 "apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "resources": ["rules"],
                 "operations": ["CREATE", "UPDATE"],
