@@ -64,6 +64,16 @@ impl Operator {
         self.client.clone()
     }
 
+    /// A client with the rights of a user who is in no group but that of all who are known.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be read.
+    pub async fn client_as(&self, user: &str) -> Result<Client> {
+        let mut config = self.control_plane.config().await?;
+        config.auth_info.impersonate = Some(user.to_owned());
+        Ok(Client::try_from(config)?)
+    }
+
     /// The operator's process.
     pub fn process(&self) -> &Process {
         &self.process

@@ -142,10 +142,11 @@ fn roles_differ(live: &Value, desired: &Value) -> bool {
 impl ApplyError {
     /// Whether the API server did not answer, or asked for patience.
     pub(crate) fn is_unanswered(&self) -> bool {
-        match self {
-            Self::Api { source: kube::Error::Api(status), .. } => status.code == 429,
-            Self::Api { .. } => true,
-            Self::NotOurs { .. } | Self::NoNamespace { .. } => false,
+        let Self::Api { source, .. } = self else { return false };
+        match source {
+            kube::Error::Api(status) => status.code == 429,
+            kube::Error::HyperError(_) | kube::Error::Service(_) => true,
+            _ => false,
         }
     }
 }

@@ -75,7 +75,7 @@ pub struct ExporterSpec {
         feature = "crd",
         schemars(
             length(max = 100),
-            inner(length(min = 1, max = 63)),
+            inner(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")),
             extend("x-kubernetes-list-type" = "set")
         )
     )]

@@ -1,5 +1,8 @@
 //! What the API server refuses by itself: `ValidatingAdmissionPolicies`, which need no webhook.
 
+use std::iter;
+
+use kube_events_rules::{SCOPE_LABEL, WORKSPACE_LABEL};
 use serde_json::{Value, json};
 
 use super::object;
@@ -30,36 +33,36 @@ fn constraints(resource: &str) -> Value {
     }]})
 }
 
+/// A label's value in CEL, or what counts without it.
+fn label(object: &str, label: &str, default: &str) -> String {
+    let labels = format!("{object}.metadata.labels");
+    format!("(has({labels}) && '{label}' in {labels} ? {labels}['{label}'] : '{default}')")
+}
+
 /// Who may write Rules for more than their own namespace is who may write in `namespace`.
 fn rule_scope(namespace: &str) -> Value {
     let scope = "variables.scope";
+    let of = |object| (label(object, SCOPE_LABEL, "namespace"), label(object, WORKSPACE_LABEL, ""));
+    let ((scope_now, workspace_now), (scope_before, workspace_before)) =
+        (of("object"), of("oldObject"));
     json!({
         "failurePolicy": "Fail",
         "matchConstraints": constraints("rules"),
-        // What was there before a policy can still be labelled, annotated and deleted.
+        // What was there before a policy can still be changed otherwise, and deleted.
         "matchConditions": [{
-            "name": "labels-change",
-            "expression": "oldObject == null || \
-                (has(object.metadata.labels) ? object.metadata.labels : {}) != \
-                (has(oldObject.metadata.labels) ? oldObject.metadata.labels : {})",
+            "name": "scope-changes",
+            "expression": format!(
+                "oldObject == null || {scope_now} != {scope_before} || \
+                 {workspace_now} != {workspace_before}"
+            ),
         }],
         "variables": [
-            {
-                "name": "scope",
-                "expression": "has(object.metadata.labels) && \
-                    'kubesphere.io/rule-scope' in object.metadata.labels ? \
-                    object.metadata.labels['kubesphere.io/rule-scope'] : ''",
-            },
-            {
-                "name": "workspace",
-                "expression": "has(object.metadata.labels) && \
-                    'kubesphere.io/workspace' in object.metadata.labels ? \
-                    object.metadata.labels['kubesphere.io/workspace'] : ''",
-            },
+            {"name": "scope", "expression": scope_now},
+            {"name": "workspace", "expression": workspace_now},
         ],
         "validations": [
             {
-                "expression": format!("{scope} in ['', 'cluster', 'workspace', 'namespace']"),
+                "expression": format!("{scope} in ['cluster', 'workspace', 'namespace']"),
                 "messageExpression": format!(
                     "\"there is no scope '\" + {scope} + \"': set the label \
                      kubesphere.io/rule-scope to cluster, workspace or namespace\""
@@ -86,25 +89,51 @@ fn rule_scope(namespace: &str) -> Value {
     })
 }
 
+/// How many namespaces of an Exporter are asked for one by one. What a policy may cost in all is enough
+/// for 28 questions, and what an expression may cost for two.
+const ASKED: usize = 24;
+
 /// An exporter must not show Events to somebody who may not see them.
 fn exporter_reach() -> Value {
+    let validation = |expression: String, message: String| json!({"expression": expression, "message": message, "reason": "Forbidden"});
+    let everywhere = validation(
+        format!(
+            "size(variables.namespaces) > 0 && size(variables.namespaces) <= {ASKED} || \
+             variables.everywhere"
+        ),
+        format!(
+            "whoever creates or changes an Exporter has to be allowed to list the Events that it \
+             exports: in all namespaces, or in those that spec.namespaces names, {ASKED} at most"
+        ),
+    );
+    let each = (0..ASKED).map(|index| {
+        validation(
+            format!(
+                "size(variables.namespaces) <= {index} || variables.everywhere || \
+                 authorizer.group('').resource('events')\
+                 .namespace(variables.namespaces[{index}]).check('list').allowed()"
+            ),
+            format!(
+                "whoever creates or changes an Exporter has to be allowed to list the Events that it \
+                 exports: not so in spec.namespaces[{index}]"
+            ),
+        )
+    });
     json!({
         "failurePolicy": "Fail",
         "matchConstraints": constraints("exporters"),
         "matchConditions": [spec_changes()],
-        "variables": [{
-            "name": "namespaces",
-            "expression": "has(object.spec.namespaces) ? object.spec.namespaces : []",
-        }],
-        "validations": [{
-            "expression": "size(variables.namespaces) == 0 ? \
-                authorizer.group('').resource('events').check('list').allowed() : \
-                variables.namespaces.all(name, authorizer.group('').resource('events')\
-                .namespace(name).check('list').allowed())",
-            "message": "whoever creates or changes an Exporter has to be allowed to list the Events \
-                that it exports: in all namespaces, or in those that spec.namespaces names",
-            "reason": "Forbidden",
-        }],
+        "variables": [
+            {
+                "name": "namespaces",
+                "expression": "has(object.spec.namespaces) ? object.spec.namespaces : []",
+            },
+            {
+                "name": "everywhere",
+                "expression": "authorizer.group('').resource('events').check('list').allowed()",
+            },
+        ],
+        "validations": iter::once(everywhere).chain(each).collect::<Value>(),
     })
 }
 
