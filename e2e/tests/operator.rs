@@ -89,6 +89,15 @@ async fn objects_become_workloads_that_heal_and_go() -> Result<()> {
     deployments.patch("events-ruler", &params, &Patch::Merge(hand)).await?;
     let healed = cluster.is(&deployments, "events-ruler", |it| it.spec.replicas == Some(2)).await?;
     ensure!(healed.annotations().get("by").is_some_and(|by| by == "hand"));
+    let services = cluster.api::<Service>(NAMESPACE);
+    let hand = json!({"spec": {"selector": {"nobody": "has-it"}}});
+    services.patch("events-ruler", &params, &Patch::Merge(hand)).await?;
+    let selects = |service: &Service| service.spec.clone().and_then(|spec| spec.selector);
+    cluster
+        .is(&services, "events-ruler", |it| {
+            selects(it).is_some_and(|selector| !selector.contains_key("nobody"))
+        })
+        .await?;
     let configs = cluster.api::<ConfigMap>(NAMESPACE);
     configs.delete("events-exporter", &DeleteParams::default()).await?;
     cluster.is(&configs, "events-exporter", |_| true).await?;

@@ -1,5 +1,6 @@
 //! From desired objects to the API server: server-side apply of what differs.
 
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::{
     Api, Client, Resource as _,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
@@ -35,6 +36,9 @@ pub(crate) enum ApplyError {
     /// The namespace that it has to be in is not there, or is going.
     #[error("{kind} {place} has to wait: {message}")]
     NoNamespace { kind: String, place: String, message: String },
+    /// The role that it binds is not there.
+    #[error("{kind} {place} has to wait: there is no ClusterRole {role}; the bundle has it")]
+    NoRole { kind: String, place: String, role: &'static str },
     /// What the API server says.
     #[error("{kind} {place}: {source}")]
     Api { kind: String, place: String, source: kube::Error },
@@ -49,9 +53,11 @@ pub(crate) struct Owner {
     pub(crate) uid: String,
 }
 
-/// The uids of the roles that the operator binds, as owners of the bindings.
-pub(crate) trait Roles {
-    fn uid(&self, role: &str) -> Option<String>;
+/// The roles that the operator binds, as owners of the bindings.
+#[derive(Clone)]
+pub(crate) struct Roles {
+    /// Where they are asked for; in one namespace's installation nobody may.
+    pub(crate) client: Option<Client>,
 }
 
 /// Brings one child to where it has to be, and writes only if it is not there.
@@ -63,7 +69,7 @@ pub(crate) async fn apply(
     client: &Client,
     owner: &Owner,
     child: &Child,
-    roles: &impl Roles,
+    roles: &Roles,
 ) -> Result<Outcome, ApplyError> {
     let api = match &child.namespace {
         Some(namespace) => {
@@ -93,7 +99,11 @@ pub(crate) async fn apply(
             Some(live) => delete(&api, &live).await.map_err(failed),
         };
     };
-    let desired = child.complete(object.clone(), owner, roles);
+    let role = match child.ownership {
+        Ownership::Role(role) => roles.uid(role, child).await?,
+        Ownership::Object => None,
+    };
+    let desired = child.complete(object.clone(), owner, role);
     let params = PatchParams::apply(names::OPERATOR).force();
     let Some(live) = live else {
         let applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
@@ -108,8 +118,10 @@ pub(crate) async fn apply(
         // A binding cannot be turned to another role.
         delete(&api, &live).await.map_err(failed)?;
     }
-    api.patch(&child.name, &params, &Patch::Apply(&desired)).await.map_err(failed)?;
-    Ok(Outcome::Changed)
+    let applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await.map_err(failed)?;
+    // The API server may write down a value otherwise than it was asked for.
+    let same = applied.metadata.resource_version == live.metadata.resource_version;
+    Ok(if same { Outcome::Unchanged } else { Outcome::Changed })
 }
 
 pub(crate) async fn delete(
@@ -133,6 +145,14 @@ fn is_without_namespace(status: &Status) -> bool {
         || causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
+/// Whether it is the operator that made an object, whatever became of its labels and owners.
+fn is_applied(live: &DynamicObject) -> bool {
+    live.metadata.managed_fields.iter().flatten().any(|entry| {
+        entry.manager.as_deref() == Some(names::OPERATOR)
+            && entry.operation.as_deref() == Some("Apply")
+    })
+}
+
 fn roles_differ(live: &Value, desired: &Value) -> bool {
     desired.get("roleRef").is_some_and(|role| !covers(&live["roleRef"], role))
 }
@@ -147,6 +167,22 @@ impl ApplyError {
             kube::Error::Api(status) => status.code == 429,
             kube::Error::HyperError(_) | kube::Error::Service(_) => true,
             _ => false,
+        }
+    }
+}
+
+// === impl Roles ===
+
+impl Roles {
+    /// The uid of the role that a binding is for. It is asked for anew each time: a role that was
+    /// deleted and made again is another owner, and what belongs to the former one is collected.
+    async fn uid(&self, role: &'static str, child: &Child) -> Result<Option<String>, ApplyError> {
+        let Some(client) = &self.client else { return Ok(None) };
+        let roles = Api::<ClusterRole>::all(client.clone());
+        match roles.get_metadata_opt(role).await {
+            Ok(Some(found)) => Ok(found.metadata.uid),
+            Ok(None) => Err(child.no_role(role)),
+            Err(error) => Err(child.failed(error)),
         }
     }
 }
@@ -173,19 +209,26 @@ impl Child {
         match self.ownership {
             Ownership::Object => {
                 let owners = live.metadata.owner_references.iter().flatten();
-                owners.filter(|it| it.controller == Some(true)).any(|it| it.uid == owner.uid)
+                let mut owners = owners.filter(|it| it.controller == Some(true)).peekable();
+                if owners.peek().is_none() {
+                    is_applied(live)
+                } else {
+                    owners.any(|it| it.uid == owner.uid)
+                }
             }
             Ownership::Role(_) => {
                 let label = |key: &str| live.metadata.labels.as_ref()?.get(key);
-                label(names::OWNER_KIND).is_some_and(|kind| kind == owner.kind)
-                    && label(names::OWNER_NAMESPACE).is_some_and(|it| *it == owner.namespace)
-                    && label(names::OWNER_NAME).is_some_and(|it| *it == owner.name)
+                // Whose it is stands in its name, too.
+                is_applied(live)
+                    || label(names::OWNER_KIND).is_some_and(|kind| kind == owner.kind)
+                        && label(names::OWNER_NAMESPACE).is_some_and(|it| *it == owner.namespace)
+                        && label(names::OWNER_NAME).is_some_and(|it| *it == owner.name)
             }
         }
     }
 
     /// Adds what the place says of the object, whom it belongs to, and the hash.
-    fn complete(&self, mut object: Value, owner: &Owner, roles: &impl Roles) -> Value {
+    fn complete(&self, mut object: Value, owner: &Owner, role_uid: Option<String>) -> Value {
         object["apiVersion"] = json!(self.resource.api_version);
         object["kind"] = json!(self.resource.kind);
         object["metadata"]["name"] = json!(self.name);
@@ -199,9 +242,8 @@ impl Child {
                 "name": owner.name,
                 "uid": owner.uid,
                 "controller": true,
-                "blockOwnerDeletion": true,
             })),
-            Ownership::Role(role) => roles.uid(role).map(|uid| {
+            Ownership::Role(role) => role_uid.map(|uid| {
                 json!({
                     "apiVersion": "rbac.authorization.k8s.io/v1",
                     "kind": "ClusterRole",
@@ -239,6 +281,10 @@ impl Child {
             }
             source => ApplyError::Api { kind, place, source },
         }
+    }
+
+    fn no_role(&self, role: &'static str) -> ApplyError {
+        ApplyError::NoRole { kind: self.resource.kind.clone(), place: self.place(), role }
     }
 
     fn not_ours(&self, live: &DynamicObject) -> ApplyError {

@@ -1,6 +1,6 @@
 //! Exporters and Rulers: what they ask for is made, kept, and told in their status.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures::{
     StreamExt as _,
@@ -11,7 +11,7 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
-    rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding},
+    rbac::v1::{ClusterRoleBinding, RoleBinding},
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -63,16 +63,12 @@ pub(crate) struct Context {
     /// When all objects and namespaces are in their stores. One future that all wait for: of those
     /// who wait for a store itself only the last one is woken.
     pub(crate) known: Shared<BoxFuture<'static, bool>>,
-    pub(crate) roles: RoleUids,
+    pub(crate) roles: Roles,
     /// Rings when bindings may be there that nobody asks for.
     pub(crate) bindings: Bell,
     pub(crate) recorder: Recorder,
     pub(crate) metrics: OperatorMetrics,
 }
-
-/// The uids of the roles that are bound.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct RoleUids(HashMap<&'static str, String>);
 
 /// Why an object could not be looked at to the end.
 #[derive(Debug, thiserror::Error)]
@@ -221,6 +217,10 @@ impl Context {
                         Ok(Outcome::Unchanged) => {}
                         Ok(outcome) => done.push(format!("{outcome:?} {}", child.describe())),
                         Err(error) => errors.push(error),
+                    }
+                    // Pods must not run with somebody else's account or configuration.
+                    if !errors.is_empty() && child.is_base() {
+                        break;
                     }
                 }
                 self.metrics.wrote(owner.kind, done.len());
@@ -400,6 +400,7 @@ fn trouble_of(errors: &[ApplyError]) -> Option<Trouble> {
     let reason = match first {
         ApplyError::NotOurs { .. } => "NameConflict",
         ApplyError::NoNamespace { .. } => "NoNamespace",
+        ApplyError::NoRole { .. } => "MissingRights",
         ApplyError::Api { source: kube::Error::Api(status), .. } if is_forbidden(status) => {
             "MissingRights"
         }
@@ -414,36 +415,14 @@ fn is_forbidden(status: &ApiStatus) -> bool {
     status.code == 403
 }
 
-// === impl RoleUids ===
-
-impl RoleUids {
-    /// Asks for them. One that is not there is missing: bindings to it have no owner then.
-    pub(crate) async fn read(client: &Client, settings: &Settings) -> Self {
-        let mut uids = HashMap::new();
-        if settings.namespaced {
-            return Self(uids);
-        }
-        let roles = Api::<ClusterRole>::all(client.clone());
-        for role in names::BOUND_ROLES {
-            match roles.get_metadata_opt(role).await {
-                Ok(Some(found)) => drop(uids.insert(role, found.uid().unwrap_or_default())),
-                Ok(None) => warn!(role, "this role is missing; the bundle has it"),
-                Err(error) => warn!(role, %error, "this role cannot be read"),
-            }
-        }
-        Self(uids)
-    }
-}
-
-impl Roles for RoleUids {
-    fn uid(&self, role: &str) -> Option<String> {
-        self.0.get(role).cloned()
-    }
-}
-
 // === impl Child ===
 
 impl crate::children::Child {
+    /// Whether the pods and their rights stand on it.
+    fn is_base(&self) -> bool {
+        ["ServiceAccount", "ConfigMap"].contains(&self.resource.kind.as_str())
+    }
+
     fn describe(&self) -> String {
         let elsewhere = matches!(self.ownership, Ownership::Role(_));
         let namespace = self.namespace.as_deref().filter(|_| elsewhere);

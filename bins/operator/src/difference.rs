@@ -4,6 +4,10 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde_json::Value;
 
+/// Fields that have one owner as a whole, in all kinds: whoever adds a label to a selector changes it.
+const WHOLE: [&str; 5] =
+    ["labelSelector", "namespaceSelector", "nodeSelector", "podSelector", "selector"];
+
 /// A short text that changes when an object does.
 pub(crate) fn hash(object: &Value) -> String {
     let mut hasher = DefaultHasher::new();
@@ -20,7 +24,9 @@ pub(crate) fn covers(live: &Value, desired: &Value) -> bool {
         (live, Value::Null) => live.is_null(),
         (Value::Object(live), Value::Object(desired)) => desired.iter().all(|(key, value)| {
             let held = live.get(key).unwrap_or(&Value::Null);
-            covers(held, value) || is_empty(value) && held.is_null()
+            let same =
+                if WHOLE.contains(&key.as_str()) { held == value } else { covers(held, value) };
+            same || is_empty(value) && held.is_null()
         }),
         (Value::Array(live), Value::Array(desired)) => match key_of(desired) {
             Some(key) => desired.iter().all(|item| {
@@ -39,6 +45,7 @@ pub(crate) fn covers(live: &Value, desired: &Value) -> bool {
 /// The API server leaves out what is empty.
 fn is_empty(value: &Value) -> bool {
     value.as_array().is_some_and(Vec::is_empty)
+        || value.as_str().is_some_and(str::is_empty)
         || value.as_object().is_some_and(|fields| fields.values().all(is_empty))
 }
 
@@ -66,6 +73,9 @@ fn same_quantity(live: &Value, desired: &Value) -> bool {
 
 /// <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>
 fn quantity(text: &str) -> Option<f64> {
+    if let Ok(number) = text.parse() {
+        return Some(number); // with an exponent, maybe
+    }
     let at = text.find(|c: char| !c.is_ascii_digit() && !".+-".contains(c)).unwrap_or(text.len());
     let (number, suffix) = text.split_at(at);
     let factor = match suffix {
@@ -77,10 +87,14 @@ fn quantity(text: &str) -> Option<f64> {
         "M" => 1e6,
         "G" => 1e9,
         "T" => 1e12,
+        "P" => 1e15,
+        "E" => 1e18,
         "Ki" => 1024.0,
         "Mi" => 1024.0 * 1024.0,
         "Gi" => 1024.0 * 1024.0 * 1024.0,
-        "Ti" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        "Ti" => 1024_f64.powi(4),
+        "Pi" => 1024_f64.powi(5),
+        "Ei" => 1024_f64.powi(6),
         _ => return None,
     };
     Some(number.parse::<f64>().ok()? * factor)
@@ -100,6 +114,16 @@ mod tests {
             "restartPolicy": "Always",
         }});
         assert!(covers(&live, &desired));
+    }
+
+    #[test]
+    fn what_is_added_to_a_selector_counts() {
+        let desired = json!({"spec": {"selector": {"app": "a"}, "podSelector": {}}});
+        assert!(covers(&json!({"spec": {"selector": {"app": "a"}, "podSelector": {}}}), &desired));
+        let live = json!({"spec": {"selector": {"app": "a", "more": "b"}, "podSelector": {}}});
+        assert!(!covers(&live, &desired));
+        let live = json!({"spec": {"selector": {"app": "a"}, "podSelector": {"more": "b"}}});
+        assert!(!covers(&live, &desired));
     }
 
     #[test]
@@ -133,7 +157,13 @@ mod tests {
 
     #[test]
     fn quantities_are_compared_by_value() {
-        for (live, desired) in [("1", "1000m"), ("64Mi", "65536Ki"), ("500m", "0.5")] {
+        for (live, desired) in [
+            ("1", "1000m"),
+            ("64Mi", "65536Ki"),
+            ("500m", "0.5"),
+            ("1500e6", "1.5e9"),
+            ("2Pi", "2048Ti"),
+        ] {
             assert!(covers(&json!(live), &json!(desired)), "{live} {desired}");
         }
         assert!(!covers(&json!("1"), &json!("1m")));

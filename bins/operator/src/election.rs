@@ -21,10 +21,11 @@ const DURATION: Duration = Duration::from_secs(15);
 /// How often a leader says that it is there.
 const RENEW: Duration = Duration::from_secs(5);
 
-/// When a leader that cannot say so gives up: before another takes over.
-const GIVE_UP: Duration = Duration::from_secs(10);
+/// When a leader that cannot say so gives up: before another takes over, who may have seen the last
+/// renewal as much earlier as its answer took.
+const GIVE_UP: Duration = Duration::from_secs(9);
 
-/// How often the others look.
+/// How often the others look, and a leader tries again.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// A candidate for a Lease.
@@ -133,34 +134,39 @@ impl Candidate {
     ///
     /// Always: another one leads, or the API server could not be told in time.
     pub(crate) async fn hold(&self, mut lease: Lease) -> anyhow::Result<std::convert::Infallible> {
-        let mut told = Instant::now();
         loop {
-            sleep(RENEW).await;
-            let next = self.lease(Some(&lease));
+            let renewed = timeout(GIVE_UP, self.renew(&lease)).await;
+            lease = renewed.with_context(|| {
+                format!("the lease {} could not be renewed for {GIVE_UP:?}", self.name)
+            })??;
+        }
+    }
+
+    /// Says once more that this one leads; tries until the API server has taken it.
+    ///
+    /// # Errors
+    ///
+    /// If another one leads.
+    async fn renew(&self, held: &Lease) -> anyhow::Result<Lease> {
+        let mut held = held.clone();
+        let mut pause = RENEW;
+        loop {
+            sleep(std::mem::replace(&mut pause, RETRY)).await;
+            let next = self.lease(Some(&held));
             let params = PostParams::default();
             let renewal = self.leases.replace(self.name, &params, &next);
             match timeout(RENEW, renewal).await {
-                Ok(Ok(renewed)) => {
-                    lease = renewed;
-                    told = Instant::now();
-                    continue;
-                }
+                Ok(Ok(renewed)) => return Ok(renewed),
                 Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
-                    let held = timeout(RENEW, self.leases.get(self.name)).await;
-                    if let Ok(Ok(held)) = held {
-                        let holder = held.spec.as_ref().and_then(|it| it.holder_identity.clone());
-                        if holder.as_deref() != Some(&self.identity) {
-                            let other = holder.unwrap_or_default();
-                            bail!("the lease {} was lost to {other}", self.name);
-                        }
-                        lease = held;
+                    let Ok(now) = self.leases.get(self.name).await else { continue };
+                    let holder = now.spec.as_ref().and_then(|it| it.holder_identity.clone());
+                    if holder.as_deref() != Some(&self.identity) {
+                        bail!("the lease {} was lost to {}", self.name, holder.unwrap_or_default());
                     }
+                    held = now;
                 }
                 Ok(Err(error)) => warn!(%error, lease = self.name, "cannot renew the lease"),
                 Err(_) => warn!(lease = self.name, "no answer to the renewal of the lease"),
-            }
-            if told.elapsed() >= GIVE_UP {
-                bail!("the lease {} could not be renewed for {GIVE_UP:?}", self.name);
             }
         }
     }

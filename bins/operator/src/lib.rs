@@ -23,7 +23,7 @@ mod status;
 mod sweep;
 mod takeover;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures::FutureExt as _;
@@ -42,11 +42,13 @@ use kube_events_core::{
 };
 use kube_events_daemon::{Health, Server};
 use prometheus_client::registry::Registry;
+use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{info, warn};
 
 use self::{
-    controller::{Context, RoleUids, within},
+    apply::Roles,
+    controller::{Context, within},
     election::Candidate,
     news::Bell,
     object::Stored,
@@ -60,6 +62,10 @@ pub use self::{
 
 /// How the operator names itself to the API server.
 const USER_AGENT: &str = concat!("kube-events-operator/", env!("CARGO_PKG_VERSION"));
+
+/// How long what is being done may take after the end was asked for: the kubelet waits for 30 s, and
+/// the Lease has to be released before.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The Lease of whoever acts.
 const LEASE: &str = "kube-events-operator";
@@ -139,8 +145,16 @@ async fn act(
         tokio::select! {
             () = work => return,
             now = monitors::changed(&client, &kinds) => kinds = now,
+            () = patience(&shutdown) => return,
         }
     }
+}
+
+/// Waits until `shutdown`, and then as long as may be waited for what is being done.
+async fn patience(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    sleep(PATIENCE).await;
+    warn!("not everything that was begun has ended");
 }
 
 /// Keeps all objects, and watches children of these `kinds` with those that every cluster knows.
@@ -163,13 +177,13 @@ async fn work(
     let bells = vec![bindings.clone(), every_rule.clone()];
     let (all_rulers, of_rulers) = news::of_objects::<Stored<Ruler>>(client, settings, bells);
     let (namespaces, of_namespaces) = news::of_namespaces(client, settings, every_rule.clone());
-    let known = news::known(all_exporters.clone(), all_rulers.clone(), namespaces.clone());
+    let known = news::known(all_exporters.clone(), all_rulers.clone(), shutdown.clone());
     let context = Arc::new(Context {
         sinks: kube_events_sinks::Context::default().client(client.clone()),
         exporters: all_exporters,
         rulers: all_rulers,
         known: known.boxed().shared(),
-        roles: RoleUids::read(client, settings).await,
+        roles: Roles { client: (!settings.namespaced).then(|| client.clone()) },
         recorder: Recorder::new(client.clone(), reporter),
         bindings: bindings.clone(),
         metrics: metrics.clone(),

@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt as _, Stream, StreamExt as _, future::BoxFuture, stream};
+use futures::{
+    FutureExt as _, Stream, StreamExt as _,
+    future::{BoxFuture, try_join},
+    stream,
+};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -20,6 +24,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Settings, controller::within, rules::Namespaces};
 
@@ -104,20 +109,16 @@ where
 pub(crate) async fn known<E, R>(
     exporters: Store<E>,
     rulers: Store<R>,
-    namespaces: Namespaces,
+    shutdown: CancellationToken,
 ) -> bool
 where
     E: Resource<DynamicType = ()> + Clone + 'static,
     R: Resource<DynamicType = ()> + Clone + 'static,
 {
-    let namespaces = async {
-        match &namespaces {
-            Some(namespaces) => namespaces.wait_until_ready().await,
-            None => Ok(()),
-        }
-    };
-    let all = (exporters.wait_until_ready(), rulers.wait_until_ready(), namespaces);
-    futures::try_join!(all.0, all.1, all.2).is_ok()
+    tokio::select! {
+        all = try_join(exporters.wait_until_ready(), rulers.wait_until_ready()) => all.is_ok(),
+        () = shutdown.cancelled() => false,
+    }
 }
 
 /// Each change of what `look` sees of the objects. What is there at the beginning is one change.

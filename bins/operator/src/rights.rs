@@ -157,12 +157,18 @@ pub(crate) const ELECTION: Role = Role {
     name: "kube-events-operator-election",
     holder: "the operator, in its own namespace",
     aggregated_to: &[],
-    rights: &[right(
-        "coordination.k8s.io",
-        &["leases"],
-        &["get", "create", "update"],
-        "so that only one operator acts",
-    )],
+    rights: &[
+        right("coordination.k8s.io", &["leases"], &["create"], "so that only one operator acts"),
+        named(
+            &[names::OPERATOR],
+            right(
+                "coordination.k8s.io",
+                &["leases"],
+                &["get", "update"],
+                "so that only one operator acts",
+            ),
+        ),
+    ],
 };
 
 /// The roles that the operator binds.

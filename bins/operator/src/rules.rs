@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use futures::{Stream, StreamExt as _};
+use futures::{
+    FutureExt as _, Stream, StreamExt as _,
+    future::{BoxFuture, Shared},
+};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Resource as _, ResourceExt as _,
@@ -39,6 +42,8 @@ pub(crate) type Namespaces = Option<Store<PartialObjectMeta<Namespace>>>;
 struct RuleContext {
     shared: Arc<Context>,
     namespaces: Namespaces,
+    /// When the namespaces are known. One future that all wait for, as in [`Context`].
+    known: Shared<BoxFuture<'static, bool>>,
 }
 
 /// Says of each Rule how it is, until `shutdown`. `again` says that others changed on which all of
@@ -51,7 +56,8 @@ pub(crate) async fn run(
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let metrics = shared.metrics.clone();
-    let context = Arc::new(RuleContext { shared, namespaces });
+    let known = known(namespaces.clone()).boxed().shared();
+    let context = Arc::new(RuleContext { shared, namespaces, known });
     let rules = controller.store();
     controller
         .with_config(ControllerConfig::default().concurrency(CONCURRENCY))
@@ -66,6 +72,13 @@ pub(crate) async fn run(
             std::future::ready(())
         })
         .await;
+}
+
+async fn known(namespaces: Namespaces) -> bool {
+    match namespaces {
+        Some(namespaces) => namespaces.wait_until_ready().await.is_ok(),
+        None => true,
+    }
 }
 
 async fn reconcile(rule: Arc<Rule>, context: Arc<RuleContext>) -> Result<Action, kube::Error> {
@@ -86,7 +99,7 @@ fn error_policy(rule: Arc<Rule>, error: &kube::Error, _: Arc<RuleContext>) -> Ac
 
 impl RuleContext {
     async fn publish(&self, rule: &Rule) -> Result<(), kube::Error> {
-        if rule.metadata.deletion_timestamp.is_some() || !self.shared.is_ready().await {
+        if rule.metadata.deletion_timestamp.is_some() || !self.is_ready().await {
             return Ok(());
         }
         let next = self.status(rule);
@@ -102,6 +115,11 @@ impl RuleContext {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Waits until all is known on which a Rule depends. Whether it ever will be.
+    async fn is_ready(&self) -> bool {
+        self.shared.is_ready().await && self.known.clone().await
     }
 
     fn status(&self, rule: &Rule) -> RuleStatus {

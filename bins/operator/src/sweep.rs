@@ -2,17 +2,18 @@
 //! asks for. An object in a namespace cannot own what is outside of it, so the garbage collector does
 //! not take these away.
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc};
+use std::{collections::BTreeMap, fmt, pin::pin, sync::Arc};
 
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{
-    Api, Resource as _, ResourceExt as _,
+    Api, Resource, ResourceExt as _,
     api::{DynamicObject, ListParams},
-    core::{ApiResource, TypeMeta},
+    core::{ApiResource, NamespaceResourceScope, TypeMeta},
     runtime::reflector::{ObjectRef, Store},
 };
 use kube_events_core::crd::{Exporter, Ruler};
+use serde::de::DeserializeOwned;
 use tokio::time::{Duration, sleep};
 use tracing::{info, warn};
 
@@ -55,6 +56,7 @@ pub(crate) async fn run(context: Arc<Context>, news: impl Stream<Item = ()>) {
 }
 
 async fn sweep(context: &Context) -> Result<(), kube::Error> {
+    let mut failed = None;
     let mut by_owner: BTreeMap<Owner, Vec<Binding>> = BTreeMap::new();
     for (api, binding) in bindings(context).await? {
         if let Some(owner) = owner(&binding) {
@@ -62,13 +64,17 @@ async fn sweep(context: &Context) -> Result<(), kube::Error> {
         }
     }
     for (owner, bindings) in by_owner {
-        if owner.0 == Exporter::PROGRAM.kind {
-            sweep_of(context, &context.exporters, &owner, bindings).await?;
+        let swept = if owner.0 == Exporter::PROGRAM.kind {
+            sweep_of(context, &context.exporters, &owner, bindings).await
         } else if owner.0 == Ruler::PROGRAM.kind {
-            sweep_of(context, &context.rulers, &owner, bindings).await?;
-        }
+            sweep_of(context, &context.rulers, &owner, bindings).await
+        } else {
+            Ok(())
+        };
+        // The others need not wait for one that is in trouble.
+        failed = failed.or(swept.err());
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 fn owner(binding: &DynamicObject) -> Option<Owner> {
@@ -81,26 +87,23 @@ async fn sweep_of<M>(
     context: &Context,
     objects: &Store<Stored<M>>,
     (_, namespace, name): &Owner,
-    bindings: Vec<Binding>,
+    mut bindings: Vec<Binding>,
 ) -> Result<(), kube::Error>
 where
-    M: Managed + Clone + 'static,
+    M: Managed + Clone + fmt::Debug + DeserializeOwned + 'static,
+    M: Resource<Scope = NamespaceResourceScope>,
 {
-    let object = objects.get(&ObjectRef::new(name).within(namespace));
-    let asked = match &object {
-        None => Vec::new(),
-        // Until it is gone it may need them, and when it cannot be carried out all stays.
-        Some(object) if object.meta().deletion_timestamp.is_some() => return Ok(()),
-        Some(object) => match context.asked(&**object) {
-            Ok(desired) => desired.children,
-            Err(_) => return Ok(()),
-        },
-    };
+    let known = objects.get(&ObjectRef::new(name).within(namespace));
+    retain_unasked(context, known.as_deref(), &mut bindings);
+    if bindings.is_empty() {
+        return Ok(());
+    }
+    // A watch may be behind: what is deleted is deleted by what the object says now.
+    let api = Api::<Stored<M>>::namespaced(context.client.clone(), namespace);
+    let object = api.get_opt(name).await?;
+    retain_unasked(context, object.as_ref(), &mut bindings);
     let mut done = Vec::new();
     for (api, binding) in bindings {
-        if asked.iter().any(|child| is_for(child, &binding)) {
-            continue;
-        }
         apply::delete(&api, &binding).await?;
         let kind = binding.types.as_ref().map_or("", |types| types.kind.as_str());
         info!(kind, name = binding.name_any(), namespace = binding.namespace(), "deleted");
@@ -108,9 +111,26 @@ where
     }
     context.metrics.wrote(M::PROGRAM.kind, done.len());
     if let Some(object) = object {
-        context.tell(&*object, &done).await;
+        context.tell(&object, &done).await;
     }
     Ok(())
+}
+
+/// Leaves those that an object does not ask for.
+fn retain_unasked<M: Managed>(
+    context: &Context,
+    object: Option<&Stored<M>>,
+    bindings: &mut Vec<Binding>,
+) {
+    let Some(object) = object else { return };
+    match context.asked(object) {
+        // Until it is gone it may need them, and when it cannot be carried out all stays.
+        _ if object.meta().deletion_timestamp.is_some() => bindings.clear(),
+        Err(_) => bindings.clear(),
+        Ok(desired) => {
+            bindings.retain(|(_, binding)| !desired.children.iter().any(|it| is_for(it, binding)));
+        }
+    }
 }
 
 fn is_for(child: &Child, binding: &DynamicObject) -> bool {

@@ -185,6 +185,26 @@ async fn a_tenant_writes_rules_for_itself_only(cluster: &Cluster) -> Result<()> 
     cluster.shell("kubectl -n shop delete rolebinding tenant").map(drop)
 }
 
+/// A role that is made anew is another owner of its bindings.
+async fn roles_come_back(cluster: &Cluster) -> Result<()> {
+    let role = "kube-events-exporter";
+    let binding = format!("{role}:exporter:{NAMESPACE}:events-exporter");
+    let uid = |what: &str, path: &str| {
+        cluster.shell(&format!("kubectl get {what} --ignore-not-found -o jsonpath='{{{path}}}'"))
+    };
+    let owner =
+        || uid(&format!("clusterrolebinding {binding}"), ".metadata.ownerReferences[0].uid");
+    let (before, owned) = (uid(&format!("clusterrole {role}"), ".metadata.uid")?, owner()?);
+    ensure!(before == owned, "{before} is not {owned}");
+    cluster.shell(&format!("kubectl delete clusterrole {role}"))?;
+    let collected = async || Ok(owner()?.is_empty().then_some(()));
+    until("the binding is collected with its role", LIMIT, collected).await?;
+    cluster.shell("kube-events bundle | kubectl apply --server-side -f -")?;
+    let now = uid(&format!("clusterrole {role}"), ".metadata.uid")?;
+    let healed = async || Ok((owner()? == now).then_some(()));
+    until("the binding belongs to the new role", LIMIT, healed).await
+}
+
 async fn damage_heals(cluster: &Cluster) -> Result<()> {
     let pods = format!("kubectl -n {NAMESPACE} get pods -l events-ruler -o name");
     let before = cluster.shell(&pods)?;
@@ -198,6 +218,7 @@ async fn damage_heals(cluster: &Cluster) -> Result<()> {
         cluster.shell(&format!("kubectl -n {NAMESPACE} {damage}"))?;
     }
     is_well(cluster).await?;
+    roles_come_back(cluster).await?;
     let after = cluster.shell(&pods)?;
     ensure!(before.lines().all(|pod| !after.contains(pod)), "the same pods: {after}");
     back_off(cluster, "web-1").await?;
