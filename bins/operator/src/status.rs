@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::apps::v1::Deployment,
+    api::apps::v1::{Deployment, DeploymentCondition},
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
 };
 use kube_events_core::crd::Status;
@@ -32,6 +32,9 @@ pub(crate) struct Pods<'a> {
     pub(crate) unrestricted: Option<&'a str>,
 }
 
+/// The reason of a Deployment whose pods do not become ready.
+const LATE: &str = "ProgressDeadlineExceeded";
+
 /// The longest message that is shown; more is cut off.
 const MAX_MESSAGE: usize = 4096;
 
@@ -43,7 +46,12 @@ pub(crate) fn status(
     trouble: Option<&Trouble>,
 ) -> Status {
     let counts = pods.deployment.and_then(|deployment| deployment.status.as_ref());
-    let mut findings = vec![available(pods), progressing(pods), degraded(trouble)];
+    let of_pods = pods.deployment.and_then(trouble_of_pods);
+    let mut findings = vec![
+        available(pods),
+        progressing(pods.deployment, trouble),
+        degraded(trouble.or(of_pods.as_ref())),
+    ];
     if let Some(image) = pods.image {
         findings.push(restricted(pods.unrestricted));
         findings.extend(image.replaced.as_deref().map(|asked| replaced(asked, &image.name)));
@@ -110,19 +118,12 @@ fn available(pods: &Pods<'_>) -> Finding {
     Finding { kind: "Available", holds, reason: reason.to_owned(), message }
 }
 
-fn progressing(pods: &Pods<'_>) -> Finding {
-    let rolling = pods.deployment.is_some_and(|deployment| {
-        let status = deployment.status.as_ref();
-        let seen = status.and_then(|status| status.observed_generation);
-        let updated = status.and_then(|status| status.updated_replicas).unwrap_or(0);
-        let total = status.and_then(|status| status.replicas).unwrap_or(0);
-        let asked = asked(Some(deployment));
-        seen != deployment.metadata.generation || updated < asked || total > updated
-    });
-    let (reason, message) = if rolling {
-        ("RollingOut", "the pods are being replaced")
-    } else {
-        ("Settled", "the pods are as the object says")
+fn progressing(deployment: Option<&Deployment>, trouble: Option<&Trouble>) -> Finding {
+    let rolling = deployment.map_or(trouble.is_none(), is_rolling);
+    let (reason, message) = match (rolling, trouble) {
+        (true, _) => ("RollingOut", "the pods are being replaced"),
+        (false, Some(_)) => ("Blocked", "the spec is not in force, see Degraded"),
+        (false, None) => ("Settled", "the pods are as the object says"),
     };
     Finding {
         kind: "Progressing",
@@ -130,6 +131,28 @@ fn progressing(pods: &Pods<'_>) -> Finding {
         reason: reason.to_owned(),
         message: message.to_owned(),
     }
+}
+
+fn is_rolling(deployment: &Deployment) -> bool {
+    let status = deployment.status.as_ref();
+    let seen = status.and_then(|status| status.observed_generation);
+    let updated = status.and_then(|status| status.updated_replicas).unwrap_or(0);
+    let total = status.and_then(|status| status.replicas).unwrap_or(0);
+    let asked = asked(Some(deployment));
+    seen != deployment.metadata.generation || updated < asked || total > updated
+}
+
+/// Why pods do not come, as the Deployment tells it.
+fn trouble_of_pods(deployment: &Deployment) -> Option<Trouble> {
+    let conditions = deployment.status.as_ref()?.conditions.as_deref()?;
+    let told = |reason, tells: fn(&DeploymentCondition) -> bool| {
+        let told = conditions.iter().find(|held| tells(held))?;
+        Some(Trouble { reason, message: told.message.clone().unwrap_or_default() })
+    };
+    let refused = told("ReplicaFailure", |held| {
+        held.type_.as_deref() == Some("ReplicaFailure") && held.status.as_deref() == Some("True")
+    });
+    refused.or_else(|| told(LATE, |held| held.reason.as_deref() == Some(LATE)))
 }
 
 fn degraded(trouble: Option<&Trouble>) -> Finding {
@@ -203,6 +226,49 @@ mod tests {
         assert_eq!(holds(&settled, "Available"), "False NoPodReady");
         assert_eq!(holds(&settled, "Progressing"), "False Settled");
         assert_eq!(holds(&settled, "Degraded"), "False AsExpected");
+    }
+
+    #[test]
+    fn a_spec_that_is_not_in_force_is_not_called_settled() {
+        let trouble = Trouble { reason: "InvalidConfig", message: "no such sink".to_owned() };
+        let pods = Pods { deployment: None, image: None, unrestricted: None };
+        let nothing = status(None, Some(1), &pods, Some(&trouble));
+        assert_eq!(holds(&nothing, "Progressing"), "False Blocked");
+        let settled = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2});
+        let refused = of(&deployment(&settled), None, Some(&trouble));
+        assert_eq!(holds(&refused, "Progressing"), "False Blocked");
+        assert_eq!(holds(&refused, "Degraded"), "True InvalidConfig");
+    }
+
+    #[test]
+    fn what_the_deployment_says_of_missing_pods_is_told() {
+        let late = json!({
+            "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
+            "message": "ReplicaSet \"a-1\" has timed out progressing.",
+        });
+        let refused = json!({
+            "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+            "message": "pods \"a-1-x\" is forbidden: exceeded quota: pods",
+        });
+        let degraded = |conditions: Value, trouble: Option<&Trouble>| {
+            let told = of(&deployment(&json!({ "conditions": conditions })), None, trouble);
+            let message = told.conditions.iter().find(|held| held.type_ == "Degraded");
+            (holds(&told, "Degraded"), message.unwrap().message.clone())
+        };
+        let (reason, message) = degraded(json!([late]), None);
+        assert_eq!(reason, "True ProgressDeadlineExceeded");
+        assert_eq!(message, "ReplicaSet \"a-1\" has timed out progressing.");
+        let (reason, message) = degraded(json!([late, refused]), None);
+        assert_eq!(reason, "True ReplicaFailure");
+        assert!(message.contains("exceeded quota"), "{message}");
+        let worse = Trouble { reason: "MissingRights", message: String::new() };
+        assert_eq!(degraded(json!([refused]), Some(&worse)).0, "True MissingRights");
+        let well = json!([
+            {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"},
+            {"type": "Progressing", "status": "False", "reason": "DeploymentPaused"},
+            {"type": "ReplicaFailure", "status": "False"},
+        ]);
+        assert_eq!(degraded(well, None).0, "False AsExpected");
     }
 
     #[test]

@@ -64,6 +64,17 @@ async fn the_status_says_how_the_pods_are() {
     assert_eq!(is("Progressing"), "!Settled");
     let status = cluster.get("Exporter", "exporter")["status"].clone();
     assert_eq!((&status["readyReplicas"], &status["observedGeneration"]), (&json!(1), &json!(1)));
+    let refused = "pods \"exporter-1-x\" is forbidden: exceeded quota: pods";
+    let failing = json!({"conditions": [
+        {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": refused},
+    ]});
+    cluster.tell_status("apps/v1", "Deployment", "exporter", &failing).await;
+    cluster.quiet().await;
+    assert_eq!(is("Degraded"), "ReplicaFailure");
+    assert_eq!(cluster.message("Exporter", "exporter", "Degraded"), refused);
+    cluster.tell_status("apps/v1", "Deployment", "exporter", &json!({"conditions": []})).await;
+    cluster.quiet().await;
+    assert_eq!(is("Degraded"), "!AsExpected");
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,6 +103,7 @@ async fn what_another_release_wrote_is_told_and_holds_nothing_else_up() {
     cluster.create("Ruler", "ruler", &ruler());
     cluster.quiet().await;
     assert_eq!(cluster.condition("Ruler", "later", "Degraded"), "InvalidConfig");
+    assert_eq!(cluster.condition("Ruler", "later", "Progressing"), "!Blocked");
     let message = cluster.message("Ruler", "later", "Degraded");
     assert!(message.starts_with("spec: unknown field `pigeons`"), "{message}");
     assert!(cluster.has("Deployment", "ruler"));
