@@ -40,7 +40,7 @@ pub(crate) enum ApplyError {
     #[error("{kind} {place} has to wait: there is no ClusterRole {role}; the bundle has it")]
     NoRole { kind: String, place: String, role: &'static str },
     /// What the API server says.
-    #[error("{kind} {place}: {source}")]
+    #[error("{kind} {place}: {}", words(source))]
     Api { kind: String, place: String, source: kube::Error },
 }
 
@@ -135,6 +135,14 @@ pub(crate) async fn delete(
         Ok(_) => Ok(Outcome::Deleted),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Outcome::Unchanged),
         Err(error) => Err(error),
+    }
+}
+
+/// The API server's own sentence; the whole answer would be told with it.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        error => error.to_string(),
     }
 }
 

@@ -401,18 +401,27 @@ fn trouble_of(errors: &[ApplyError]) -> Option<Trouble> {
         ApplyError::NotOurs { .. } => "NameConflict",
         ApplyError::NoNamespace { .. } => "NoNamespace",
         ApplyError::NoRole { .. } => "MissingRights",
-        ApplyError::Api { source: kube::Error::Api(status), .. } if is_forbidden(status) => {
-            "MissingRights"
-        }
-        ApplyError::Api { source: kube::Error::Api(status), .. } if status.code == 422 => "Refused",
+        ApplyError::Api { source: kube::Error::Api(status), .. } => reason_of(status),
         ApplyError::Api { .. } => "ApiServer",
     };
     let message = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     Some(Trouble { reason, message })
 }
 
-fn is_forbidden(status: &ApiStatus) -> bool {
-    status.code == 403
+/// A 403 is also what a quota and others' policies answer; of rights it speaks in words alone.
+fn reason_of(status: &ApiStatus) -> &'static str {
+    match status.code {
+        403 if lacks_rights(&status.message) => "MissingRights",
+        403 | 422 => "Refused",
+        _ => "ApiServer",
+    }
+}
+
+/// Whether it is `User "…" cannot patch resource "…"`, or who binds a role has less than it gives.
+fn lacks_rights(message: &str) -> bool {
+    let cannot = message.split_once(" cannot ").and_then(|(_, verb)| verb.split_once(' '));
+    cannot.is_some_and(|(_, resource)| resource.starts_with("resource "))
+        || message.contains("attempting to grant RBAC permissions not currently held")
 }
 
 // === impl Child ===
@@ -428,5 +437,45 @@ impl crate::children::Child {
         let namespace = self.namespace.as_deref().filter(|_| elsewhere);
         let slash = if namespace.is_some() { "/" } else { "" };
         format!("{} {}{slash}{}", self.resource.kind, namespace.unwrap_or_default(), self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_rbac_says_that_rights_are_missing() {
+        let reason = |code: u16, message: &str| {
+            let status = ApiStatus::failure(message, "").with_code(code);
+            let source = kube::Error::Api(status.boxed());
+            let (kind, place) = ("Deployment".to_owned(), "logging/exporter".to_owned());
+            let error = ApplyError::Api { kind, place, source };
+            let trouble = trouble_of(&[error]).unwrap();
+            assert_eq!(trouble.message, format!("Deployment logging/exporter: {message}"));
+            trouble.reason
+        };
+        for (code, message, expected) in [
+            (
+                403,
+                r#"deployments.apps "a" is forbidden: User "u" cannot patch resource "deployments" in API group "apps""#,
+                "MissingRights",
+            ),
+            (
+                403,
+                r#"rolebindings "a" is forbidden: user "u" (groups=["g"]) is attempting to grant RBAC permissions not currently held:"#,
+                "MissingRights",
+            ),
+            (403, r#"services "a" is forbidden: exceeded quota: few, used: services=1"#, "Refused"),
+            (
+                403,
+                r#"deployments.apps "a" is forbidden: ValidatingAdmissionPolicy 'labels' denied request: there cannot be none"#,
+                "Refused",
+            ),
+            (422, "spec.replicas: Invalid value", "Refused"),
+            (500, "etcdserver: request timed out", "ApiServer"),
+        ] {
+            assert_eq!(reason(code, message), expected, "{message}");
+        }
     }
 }

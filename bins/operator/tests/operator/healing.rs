@@ -56,6 +56,7 @@ async fn a_right_that_is_missing_is_told_and_used_when_it_comes() {
     assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "MissingRights");
     let message = cluster.message("Exporter", "exporter", "Degraded");
     assert!(message.contains("cannot patch resource \"deployments\""), "{message}");
+    assert!(!message.contains("code: 403"), "{message}");
     assert!(cluster.has("ConfigMap", "exporter"), "what may be written is written");
     cluster.server.allow_everything();
     cluster.quiet().await;
