@@ -213,9 +213,10 @@ pub(crate) fn accepted(rule: &Rule, settings: &Settings) -> Finding {
     Finding { kind: "Accepted", holds, reason: reason.to_owned(), message: texts.join("\n") }
 }
 
+/// In its first line, of which `kubectl get` shows no more, the rule and what is wrong with it.
 fn text(problem: &Problem) -> String {
     match &problem.rule {
-        Some(rule) => format!("rule {rule}:\n{}", problem.render()),
+        Some(rule) => format!("rule {rule}: {}", problem.render()),
         None => problem.render(),
     }
 }
@@ -245,8 +246,9 @@ mod tests {
     fn a_wrong_condition_is_drawn() {
         let finding = of("shop", &json!({}), "reason = \"BackOff\" AND count > 3");
         assert_eq!((finding.holds, finding.reason.as_str()), (false, "InvalidRule"));
-        assert!(finding.message.starts_with("rule A:\nerror: "), "{}", finding.message);
-        assert!(finding.message.contains('^'), "{}", finding.message);
+        let (first, drawn) = finding.message.split_once('\n').unwrap();
+        assert!(first.starts_with("rule A: error: expected "), "{first}");
+        assert!(drawn.contains('^'), "{drawn}");
     }
 
     #[test]

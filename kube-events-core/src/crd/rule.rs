@@ -39,12 +39,6 @@ use super::null_is_empty;
             json_path = r".metadata.labels.kubesphere\.io/rule-scope"
         ),
         printcolumn(
-            name = "Rules",
-            type_ = "string",
-            json_path = ".spec.rules[*].name",
-            priority = 1
-        ),
-        printcolumn(
             name = "Accepted",
             type_ = "string",
             json_path = r#".status.conditions[?(@.type=="Accepted")].status"#
