@@ -178,8 +178,12 @@ impl Error {
 
     /// The message with the line of `source` that it is about and a caret under the place.
     ///
-    /// `source` is the text that was parsed. No colours, no final newline.
+    /// `source` is the text that was parsed. No colours, no final newline. One that is too long is
+    /// not drawn: no place in it is wrong.
     pub fn render(&self, source: &str) -> String {
+        if matches!(self.kind, ErrorKind::TooLong { .. }) {
+            return format!("error: {self}");
+        }
         render(Level::ERROR, &self.to_string(), self.span, self.help.as_deref(), source)
     }
 }

@@ -263,7 +263,10 @@ fn what_is_too_deep_or_too_long_is_refused() {
     assert_eq!(kind("(((type)))"), Ok(()));
     assert_eq!(kind("((((type))))"), Err(ErrorKind::TooDeep { limit: 3 }));
     let long = ErrorKind::TooLong { length: 101, limit: 100 };
-    assert_eq!(kind(&format!("type{}", " ".repeat(97))), Err(long));
+    let text = format!("type{}", " ".repeat(97));
+    assert_eq!(kind(&text), Err(long.clone()));
+    let drawn = Condition::parse_within(&text, &limits).unwrap_err().render(&text);
+    assert_eq!(drawn, format!("error: {long}"), "there is no place to draw");
     let large = ErrorKind::PatternTooLarge { limit: 1 << 14 };
     assert_eq!(kind(r#"reason regex "\pL{900}""#), Err(large));
 }
