@@ -123,8 +123,9 @@ impl RuleContext {
     }
 
     fn status(&self, rule: &Rule) -> RuleStatus {
-        let accepted = accepted(rule, &self.shared.settings);
-        let programmed = self.programmed(rule, accepted.holds);
+        let set = compiled(rule, &self.shared.settings);
+        let accepted = accepted(&set);
+        let programmed = self.programmed(rule, &set, accepted.holds);
         let before = rule.status.as_ref();
         let before = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
         let generation = rule.metadata.generation;
@@ -134,7 +135,7 @@ impl RuleContext {
         }
     }
 
-    fn programmed(&self, rule: &Rule, accepted: bool) -> Finding {
+    fn programmed(&self, rule: &Rule, set: &RuleSet, accepted: bool) -> Finding {
         let finding = |holds, reason: &str, message: String| Finding {
             kind: "Programmed",
             holds,
@@ -168,7 +169,15 @@ impl RuleContext {
         let others = if looking.len() > MOST_NAMED { " and others" } else { "" };
         looking.truncate(MOST_NAMED);
         let by = format!("looked at by {}{others}", looking.join(", "));
-        if accepted { finding(true, "Programmed", by) } else { finding(false, "NotAccepted", by) }
+        let enabled = rule.spec.rules.iter().filter(|rule| rule.enable).count();
+        match set.rules().count() {
+            0 if !accepted => finding(false, "NotAccepted", by),
+            count if count < enabled => {
+                let message = format!("{count} of {enabled} enabled rules count; {by}");
+                finding(true, "PartlyProgrammed", message)
+            }
+            _ => finding(true, "Programmed", by),
+        }
     }
 
     fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
@@ -192,12 +201,16 @@ fn looks_at(
     matches(&ruler.rule_selector, rule) && matches(&ruler.rule_namespace_selector, namespace)
 }
 
-/// Whether the object's rules count, as a ruler would say.
-pub(crate) fn accepted(rule: &Rule, settings: &Settings) -> Finding {
+/// The object's rules that count, as a ruler would have them.
+fn compiled(rule: &Rule, settings: &Settings) -> RuleSet {
     let mut set = RuleSet::builder();
     let (namespace, name) = (rule.namespace().unwrap_or_default(), rule.name_any());
     set.add_labelled((&namespace, &name), rule.labels(), &settings.namespace, &rule.spec);
-    let set = set.build();
+    set.build()
+}
+
+/// Whether all of the object's rules are right.
+fn accepted(set: &RuleSet) -> Finding {
     let (errors, hints): (Vec<_>, Vec<_>) =
         set.problems().iter().partition(|problem| problem.is_error());
     let (holds, reason) = match (errors.first().map(|error| &error.kind), hints.is_empty()) {
@@ -239,7 +252,7 @@ mod tests {
     }
 
     fn of(namespace: &str, labels: &serde_json::Value, condition: &str) -> Finding {
-        accepted(&rule(namespace, labels, condition), &Settings::default())
+        accepted(&compiled(&rule(namespace, labels, condition), &Settings::default()))
     }
 
     #[test]

@@ -138,3 +138,21 @@ async fn a_rule_is_told_whether_it_counts_and_who_looks_at_it() {
     cluster.quiet().await;
     assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NoRuler");
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_a_rule_object_that_is_partly_wrong_the_rest_is_told_to_count() {
+    let cluster = Cluster::new().await;
+    let rule = |name: &str, enable: bool, condition: &str| json!({"name": name, "type": "alert", "enable": enable, "condition": condition});
+    let (good, bad, off) =
+        (rule("A", true, "count > 3"), rule("B", true, "count >"), rule("C", false, "count > 3"));
+    cluster.create("Rule", "rule", &json!({"rules": [good, bad, off]}));
+    cluster.create("Ruler", "ruler", &json!({"sinks": {"stdout": {"type": "alert"}}}));
+    let _operator = cluster.started().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "!InvalidRule");
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "PartlyProgrammed");
+    let message = cluster.message("Rule", "rule", "Programmed");
+    assert_eq!(message, "1 of 2 enabled rules count; looked at by logging/ruler");
+    cluster.respecify("Rule", "rule", &json!({"rules": [bad]})).await;
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NotAccepted");
+}
