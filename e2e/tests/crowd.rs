@@ -146,9 +146,11 @@ async fn a_crowd_is_served_and_then_left_in_peace() -> Result<()> {
     let ruler = |_| json!({"sinks": {"stdout": {"type": "alert"}}});
     create::<Ruler>(&operator, OF_EACH, ruler).await?;
     let created = begun.elapsed();
-    // A Rule names the first three of all Rulers, so its last word is that it knows them all.
-    let by = "looked at by tenant-0/ruler-0, tenant-1/ruler-1, tenant-10/ruler-10 and others";
-    settled::<Rule>(&operator, RULES, ["Programmed", "True", by]).await?;
+    // A Rule names the first three of all Rulers, so its last word is that it knows them all. There
+    // are no pods.
+    let by = "looked at by tenant-0/ruler-0, tenant-1/ruler-1, tenant-10/ruler-10 and others, \
+        without a pod that is ready";
+    settled::<Rule>(&operator, RULES, ["Programmed", "False", by]).await?;
     settled::<Exporter>(&operator, OF_EACH, ["Degraded", "False", ""]).await?;
     settled::<Ruler>(&operator, OF_EACH, ["Degraded", "False", ""]).await?;
     let settled_after = begun.elapsed();

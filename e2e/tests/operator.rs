@@ -165,6 +165,7 @@ async fn rules_are_judged_at_once() -> Result<()> {
         .await?;
     let status = serde_json::to_value(&judged.status)?;
     let message = condition(&status, "Accepted")["message"].as_str().unwrap_or_default();
+    ensure!(message.starts_with("rule A: error: expected "), "{message}");
     ensure!(message.contains('^') && message.contains("AND"), "{message}");
     ensure!(condition(&status, "Programmed")["reason"] == "NoRuler", "{status}");
 
@@ -176,12 +177,18 @@ async fn rules_are_judged_at_once() -> Result<()> {
         {"name": "A", "type": "alert", "enable": true, "condition": "count > 3"},
     ]}});
     rules.patch("r", &PatchParams::default(), &Patch::Merge(good)).await?;
-    cluster
-        .is(&rules, "r", |rule| {
+    let programmed = |reason: &'static str| {
+        move |rule: &Rule| {
             let status = serde_json::to_value(&rule.status).unwrap_or_default();
-            condition(&status, "Programmed")["status"] == "True"
-        })
-        .await?;
+            condition(&status, "Programmed")["reason"] == reason
+        }
+    };
+    cluster.is(&rules, "r", programmed("NoRulerReady")).await?;
+    // No kubelet is here to make its pods ready.
+    let deployments = cluster.api::<Deployment>(NAMESPACE);
+    let ready = json!({"status": {"replicas": 2, "readyReplicas": 1}});
+    deployments.patch_status("events-ruler", &PatchParams::default(), &Patch::Merge(ready)).await?;
+    cluster.is(&rules, "r", programmed("Programmed")).await?;
     Ok(())
 }
 

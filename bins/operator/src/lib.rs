@@ -173,9 +173,9 @@ async fn work(
     let reporter = Reporter { controller: USER_AGENT.into(), instance: None };
     let (bindings, every_rule) = (Bell::default(), Bell::default());
     let (all_exporters, of_exporters) =
-        news::of_objects::<Stored<Exporter>>(client, settings, vec![bindings.clone()]);
+        news::of_objects::<Exporter>(client, settings, vec![bindings.clone()]);
     let bells = vec![bindings.clone(), every_rule.clone()];
-    let (all_rulers, of_rulers) = news::of_objects::<Stored<Ruler>>(client, settings, bells);
+    let (all_rulers, of_rulers) = news::of_objects::<Ruler>(client, settings, bells);
     let (namespaces, of_namespaces) = news::of_namespaces(client, settings, every_rule.clone());
     let known = news::known(all_exporters.clone(), all_rulers.clone(), shutdown.clone());
     let context = Arc::new(Context {

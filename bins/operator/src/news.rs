@@ -26,7 +26,9 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Settings, controller::within, rules::Namespaces};
+use crate::{
+    Settings, controller::within, object::Stored, rules::Namespaces, status::is_available,
+};
 
 /// How long after a ring it is heard, so that many changes at once are looked at once.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -55,18 +57,20 @@ impl Bell {
     }
 }
 
-/// All objects of a kind, and a future that keeps them and rings when one comes, changes its spec, or
-/// goes. Whoever hears it finds the change in the store.
-pub(crate) fn of_objects<K>(
+/// All objects of a kind, and a future that keeps them and rings when one comes, changes its spec or
+/// whether it is available, or goes. Whoever hears it finds the change in the store.
+pub(crate) fn of_objects<M>(
     client: &Client,
     settings: &Settings,
     bells: Vec<Bell>,
-) -> (Store<K>, BoxFuture<'static, ()>)
+) -> (Store<Stored<M>>, BoxFuture<'static, ()>)
 where
-    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
-    K: Clone + fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+    M: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    M: Clone + fmt::Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let look = |object: &K| (object.meta().generation, object.uid());
+    let look = |object: &Stored<M>| {
+        (object.meta().generation, object.uid(), is_available(object.status.as_ref()))
+    };
     kept(within(client, settings), look, bells)
 }
 

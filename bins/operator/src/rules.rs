@@ -16,7 +16,7 @@ use kube::{
         reflector::{ObjectRef, Store},
     },
 };
-use kube_events_core::crd::{Rule, RuleStatus, RulerSpec};
+use kube_events_core::crd::{Rule, RuleStatus, Ruler, RulerSpec};
 use kube_events_rules::{Problem, ProblemKind, RuleSet, ScopeError};
 use tokio::time::{Duration, Instant};
 use tracing::{debug, warn};
@@ -24,7 +24,8 @@ use tracing::{debug, warn};
 use crate::{
     Settings,
     controller::{Context, is_outdated, status_patch},
-    status::{Finding, conditions},
+    object::Stored,
+    status::{Finding, conditions, is_available},
 };
 
 /// How many Rules are looked at at a time.
@@ -145,7 +146,7 @@ impl RuleContext {
         let namespace = rule.metadata.namespace.as_deref().unwrap_or_default();
         let labels = self.labels(namespace);
         let rulers = self.shared.rulers.state();
-        let mut looking: Vec<_> = rulers
+        let looking: Vec<_> = rulers
             .iter()
             .filter(|ruler| ruler.meta().deletion_timestamp.is_none())
             .filter(|ruler| {
@@ -153,10 +154,7 @@ impl RuleContext {
                 let read = ruler.read.as_ref();
                 read.is_ok_and(|read| looks_at(&read.spec, rule.labels(), &labels))
             })
-            .map(|ruler| ObjectRef::from_obj(&**ruler))
-            .map(|ruler| format!("{}/{}", ruler.namespace.unwrap_or_default(), ruler.name))
             .collect();
-        looking.sort();
         if looking.is_empty() {
             let why = if rulers.is_empty() {
                 "there is no Ruler"
@@ -165,10 +163,10 @@ impl RuleContext {
             };
             return finding(false, "NoRuler", why.to_owned());
         }
-        // Not all of many: each further one would be a write to every Rule.
-        let others = if looking.len() > MOST_NAMED { " and others" } else { "" };
-        looking.truncate(MOST_NAMED);
-        let by = format!("looked at by {}{others}", looking.join(", "));
+        let by = format!("looked at by {}", named(&looking));
+        if !looking.iter().any(|ruler| is_available(ruler.status.as_ref())) {
+            return finding(false, "NoRulerReady", format!("{by}, without a pod that is ready"));
+        }
         let enabled = rule.spec.rules.iter().filter(|rule| rule.enable).count();
         match set.rules().count() {
             0 if !accepted => finding(false, "NotAccepted", by),
@@ -185,6 +183,20 @@ impl RuleContext {
         let found = store.and_then(|store| store.get(&ObjectRef::new(namespace)));
         found.and_then(|found| found.metadata.labels.clone()).unwrap_or_default()
     }
+}
+
+/// Rulers by their names. Not all of many, and not only those that are ready: each that comes or goes
+/// would be a write to every Rule.
+fn named(rulers: &[&Arc<Stored<Ruler>>]) -> String {
+    let name = |ruler: &&Arc<Stored<Ruler>>| {
+        let ruler = ObjectRef::from_obj(&***ruler);
+        format!("{}/{}", ruler.namespace.unwrap_or_default(), ruler.name)
+    };
+    let mut names: Vec<_> = rulers.iter().map(name).collect();
+    names.sort();
+    let others = if names.len() > MOST_NAMED { " and others" } else { "" };
+    names.truncate(MOST_NAMED);
+    names.join(", ") + others
 }
 
 fn looks_at(

@@ -66,6 +66,12 @@ pub(crate) fn status(
     }
 }
 
+/// Whether a pod was ready when the status was written.
+pub(crate) fn is_available(status: Option<&Status>) -> bool {
+    let mut conditions = status.into_iter().flat_map(|status| &status.conditions);
+    conditions.any(|held| held.type_ == "Available" && held.status == "True")
+}
+
 /// Conditions in the form of the API: an unchanged one keeps its time.
 pub(crate) fn conditions(
     before: &[Condition],
@@ -220,10 +226,12 @@ mod tests {
         let rolling = json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 1, "readyReplicas": 1});
         let rolling = of(&deployment(&rolling), None, None);
         assert_eq!(holds(&rolling, "Available"), "True PodsReady");
+        assert!(is_available(Some(&rolling)));
         assert_eq!(holds(&rolling, "Progressing"), "True RollingOut");
         let settled = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2});
         let settled = of(&deployment(&settled), None, None);
         assert_eq!(holds(&settled, "Available"), "False NoPodReady");
+        assert!(!is_available(Some(&settled)) && !is_available(None));
         assert_eq!(holds(&settled, "Progressing"), "False Settled");
         assert_eq!(holds(&settled, "Degraded"), "False AsExpected");
     }

@@ -46,7 +46,7 @@ pub struct Status {
 /// | condition | true when |
 /// |---|---|
 /// | `Accepted` | the object has a scope and all its conditions compile; else the message shows where not |
-/// | `Programmed` | a Ruler evaluates those of its rules that count; reason `PartlyProgrammed` if not all of them do |
+/// | `Programmed` | a Ruler with a pod that is ready evaluates those of its rules that count; reason `PartlyProgrammed` if not all of them do |
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", default)]

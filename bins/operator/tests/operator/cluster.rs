@@ -209,6 +209,12 @@ impl Cluster {
         api.patch_status(name, &params, &Patch::Merge(&patch)).await.unwrap();
     }
 
+    /// So many pods of a Deployment are ready.
+    pub(crate) async fn ready(&self, name: &str, pods: u32) {
+        self.tell_status("apps/v1", "Deployment", name, &json!({"readyReplicas": pods})).await;
+        self.quiet().await;
+    }
+
     fn api(&self, api_version: &str, kind: &str) -> Api<DynamicObject> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));

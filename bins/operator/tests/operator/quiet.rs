@@ -21,6 +21,8 @@ async fn a_steady_cluster_sees_no_writes() {
         ]}),
     );
     let operator = cluster.started().await;
+    cluster.ready("ruler", 2).await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "Programmed");
     cluster.server.clear_requests();
     // Every object is looked at again after ten minutes.
     cluster.elapse(Duration::from_secs(3600)).await;

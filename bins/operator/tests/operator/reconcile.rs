@@ -133,7 +133,13 @@ async fn a_rule_is_told_whether_it_counts_and_who_looks_at_it() {
     assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NoRuler");
     cluster.respecify("Ruler", "ruler", &json!({"sinks": {"stdout": {"type": "alert"}}})).await;
     cluster.quiet().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NoRulerReady");
+    let message = cluster.message("Rule", "rule", "Programmed");
+    assert_eq!(message, "looked at by logging/ruler, without a pod that is ready");
+    cluster.ready("ruler", 1).await;
     assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "Programmed");
+    cluster.ready("ruler", 0).await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NoRulerReady");
     cluster.server.delete("Ruler", NAMESPACE, "ruler").unwrap();
     cluster.quiet().await;
     assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NoRuler");
@@ -148,6 +154,7 @@ async fn of_a_rule_object_that_is_partly_wrong_the_rest_is_told_to_count() {
     cluster.create("Rule", "rule", &json!({"rules": [good, bad, off]}));
     cluster.create("Ruler", "ruler", &json!({"sinks": {"stdout": {"type": "alert"}}}));
     let _operator = cluster.started().await;
+    cluster.ready("ruler", 1).await;
     assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "!InvalidRule");
     assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "PartlyProgrammed");
     let message = cluster.message("Rule", "rule", "Programmed");
@@ -155,4 +162,24 @@ async fn of_a_rule_object_that_is_partly_wrong_the_rest_is_told_to_count() {
     cluster.respecify("Rule", "rule", &json!({"rules": [bad]})).await;
     cluster.quiet().await;
     assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NotAccepted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_further_ruler_that_is_ready_is_no_write_to_a_rule() {
+    let cluster = Cluster::new().await;
+    let spec = json!({"sinks": {"stdout": {"type": "alert"}}});
+    for name in ["a", "b", "c", "d"] {
+        cluster.create("Ruler", name, &spec);
+    }
+    let rule = json!({"name": "A", "type": "alert", "enable": true, "condition": "count > 3"});
+    cluster.create("Rule", "rule", &json!({"rules": [rule]}));
+    let _operator = cluster.started().await;
+    cluster.ready("d", 1).await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "Programmed");
+    let message = cluster.message("Rule", "rule", "Programmed");
+    assert_eq!(message, "looked at by logging/a, logging/b, logging/c and others");
+    let told = cluster.get("Rule", "rule");
+    cluster.ready("a", 1).await;
+    cluster.ready("d", 0).await;
+    assert_eq!(cluster.get("Rule", "rule"), told);
 }
