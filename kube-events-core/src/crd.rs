@@ -20,6 +20,8 @@
 pub mod duration;
 #[cfg(feature = "kubernetes")]
 mod exporter;
+#[cfg(feature = "crd")]
+mod file;
 mod port;
 mod rule;
 #[cfg(feature = "kubernetes")]

@@ -4,6 +4,7 @@
 
 mod config;
 mod options;
+mod selectors;
 mod settings;
 
 use std::{sync::Arc, time::Duration};
@@ -26,10 +27,11 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::info;
 
-use self::settings::{Settings, check_selectors};
+use self::settings::{Settings, ask_for_selectors};
 pub use self::{
     config::ExporterConfig,
     options::{EventVersion, Options},
+    selectors::check_selectors,
 };
 
 /// Runs the exporter until `shutdown`.
@@ -50,8 +52,9 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let file = ConfigFile::open(&options.config_file, config_metrics, move |config| {
         let (client, context, sender) = (of_client.clone(), context.clone(), sender.clone());
         async move {
+            check_selectors(api, &config)?;
             let settings = Settings::new(config, &context)?;
-            check_selectors(&client, api, &settings.config).await?;
+            ask_for_selectors(&client, api, &settings.config).await?;
             sender.send_replace(Arc::new(settings));
             Ok(())
         }

@@ -47,11 +47,11 @@ impl Settings {
     }
 }
 
-/// Asks the API server whether it understands the selectors: each API knows fields of its own.
+/// Asks the API server whether it takes the selectors: another release of it may know fewer fields.
 ///
 /// # Errors
 /// If it does not. That it cannot be asked is no error: it may be away when a configuration is read.
-pub(crate) async fn check_selectors(
+pub(crate) async fn ask_for_selectors(
     client: &Client,
     api: Api,
     config: &ExporterConfig,

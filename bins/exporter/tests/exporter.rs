@@ -200,7 +200,8 @@ async fn what_cannot_be_used_is_told_at_the_start() {
     let fixture = Fixture::new().await;
     for (config, expected) in [
         (json!({"sink": {}}), "did you mean `sinks`?"),
-        (json!({"labelSelector": "!!=a"}), "labelSelector or fieldSelector: "),
+        (json!({"labelSelector": "!!=a"}), "labelSelector: "),
+        (json!({"fieldSelector": "nofield"}), "fieldSelector: "),
         (
             json!({"checkpoint": {"file": "/no/such/c"}}),
             "checkpoint.file: there is no folder /no/such",

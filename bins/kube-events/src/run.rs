@@ -107,6 +107,7 @@ async fn run(options: RunOptions, shutdown: CancellationToken) -> anyhow::Result
     if options.from_now {
         config.exporter.start_from = kube_events_core::crd::StartFrom::Now;
     }
+    kube_events_exporter::check_selectors(options.event_version.into(), &config.exporter)?;
     let files = options.compiled()?;
     let client = options.kube.client(USER_AGENT).await?;
     let mut registry = Registry::default();

@@ -3,6 +3,7 @@
 mod access;
 mod config;
 mod exporter;
+mod files;
 pub(crate) mod monitoring;
 mod pod;
 mod ruler;

@@ -299,8 +299,9 @@ pub struct FileSink {
     /// after the path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The file that is written; rotated ones get a time in their names.
-    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 4096)))]
+    /// The file that is written; rotated ones get a time in their names. In a custom resource it lies
+    /// below one of `volumeMounts`.
+    #[cfg_attr(feature = "crd", schemars(schema_with = "super::file::schema"))]
     pub path: PathBuf,
     /// The size at which a file is rotated, like `100Mi`. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -332,8 +333,9 @@ pub struct RulerFileSink {
     /// path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The file that is written; rotated ones get a time in their names.
-    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 4096)))]
+    /// The file that is written; rotated ones get a time in their names. In a custom resource it lies
+    /// below one of `volumeMounts`.
+    #[cfg_attr(feature = "crd", schemars(schema_with = "super::file::schema"))]
     pub path: PathBuf,
     /// The size at which a file is rotated, like `100Mi`. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]

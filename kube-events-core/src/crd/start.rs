@@ -25,8 +25,9 @@ pub enum StartFrom {
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CheckpointConfig {
-    /// A file; its folder must be there, and outlive the process.
-    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 4096)))]
+    /// A file; its folder must be there, and outlive the process. In a custom resource it lies below
+    /// one of `volumeMounts`.
+    #[cfg_attr(feature = "crd", schemars(schema_with = "super::file::schema"))]
     pub file: PathBuf,
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use kube_events_exporter::ExporterConfig;
+use clap::ValueEnum as _;
+use kube_events_core::event::Api;
+use kube_events_exporter::{EventVersion, ExporterConfig};
 use kube_events_ruler::RulerConfig;
 use kube_events_sinks::{Context, SinkConfig as _};
 use serde_json::{Map, Value};
@@ -37,6 +39,8 @@ pub(super) fn exporter(
     }
     let secrets = mount_secrets(&mut config, program);
     let read: ExporterConfig = read(&config)?;
+    kube_events_exporter::check_selectors(api(spec)?, &read)
+        .map_err(|error| Invalid(format!("{error:#}")))?;
     check(read.sinks.unwrap_or_default().build(context))?;
     Ok(Config { yaml: yaml(&config)?, secrets })
 }
@@ -55,6 +59,13 @@ pub(super) fn ruler(spec: &Value, program: &Program, context: &Context) -> Resul
     }
     check(read.sinks.unwrap_or_default().build(context))?;
     Ok(Config { yaml: yaml(&config)?, secrets })
+}
+
+/// The API that the exporter asks, by whose fields it selects.
+fn api(spec: &Value) -> Result<Api, Invalid> {
+    let version = spec["eventVersion"].as_str().map(|name| EventVersion::from_str(name, false));
+    let version = version.transpose().map_err(|why| Invalid(format!("eventVersion: {why}")))?;
+    Ok(version.unwrap_or_default().into())
 }
 
 fn pick(spec: &Value, keys: &[&str]) -> Value {
@@ -147,6 +158,22 @@ mod tests {
         let spec = json!({"sinks": {"webhooks": [{"url": "archive"}]}});
         let error = exporter(&spec, &EXPORTER, None, &Context::default()).unwrap_err();
         assert_eq!(error.to_string(), "sinks.webhooks[0].url: relative URL without a base");
+    }
+
+    #[test]
+    fn selectors_are_those_of_the_api_that_is_asked() {
+        let refused = |mut spec: Value| {
+            spec["sinks"] = json!({});
+            exporter(&spec, &EXPORTER, None, &Context::default()).err().map(|error| error.0)
+        };
+        let error = refused(json!({"labelSelector": "!!x"})).unwrap();
+        assert!(error.starts_with("labelSelector: "), "{error}");
+        let error = refused(json!({"fieldSelector": "nofield"})).unwrap();
+        assert!(error.starts_with("fieldSelector: "), "{error}");
+        let by_kind =
+            |version| json!({"eventVersion": version, "fieldSelector": "regarding.kind=Pod"});
+        assert!(refused(by_kind("corev1")).is_some());
+        assert_eq!(refused(by_kind("eventsv1")), None);
     }
 
     #[test]

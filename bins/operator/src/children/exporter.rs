@@ -4,7 +4,7 @@ use kube_events_core::crd::ExporterSpec;
 use kube_events_sinks::Context;
 use serde_json::{Value, json};
 
-use super::{Desired, Invalid, Parent, Parts, access::Reach, config, pod::Shape};
+use super::{Desired, Invalid, Parent, Parts, access::Reach, config, files, pod::Shape};
 
 pub(super) fn desired(
     parent: &Parent<'_>,
@@ -15,6 +15,12 @@ pub(super) fn desired(
     let written = serde_json::to_value(spec).map_err(|error| Invalid(error.to_string()))?;
     let only = settings.namespaced.then_some(settings.namespace.as_str());
     let config = config::exporter(&written, &parent.program, only, context)?;
+    if let Some(checkpoint) = &spec.checkpoint {
+        files::check(parent.workload, "checkpoint.file", &checkpoint.file)?;
+    }
+    for (place, sink) in spec.sinks.iter().flat_map(|sinks| &sinks.files).enumerate() {
+        files::check(parent.workload, &format!("sinks.files[{place}].path"), &sink.path)?;
+    }
     let image = parent.image(&settings.exporter_image);
     let shape = Shape {
         image: image.name.clone(),

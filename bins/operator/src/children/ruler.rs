@@ -5,7 +5,7 @@ use kube_events_core::crd::RulerSpec;
 use kube_events_sinks::Context;
 use serde_json::json;
 
-use super::{Desired, Invalid, Parent, Parts, access::Reach, config, pod::Shape};
+use super::{Desired, Invalid, Parent, Parts, access::Reach, config, files, pod::Shape};
 use crate::names;
 
 pub(super) fn desired(
@@ -16,6 +16,9 @@ pub(super) fn desired(
     let settings = parent.settings;
     let written = serde_json::to_value(spec).map_err(|error| Invalid(error.to_string()))?;
     let config = config::ruler(&written, &parent.program, context)?;
+    for (place, sink) in spec.sinks.iter().flat_map(|sinks| &sinks.files).enumerate() {
+        files::check(parent.workload, &format!("sinks.files[{place}].path"), &sink.path)?;
+    }
     let image = parent.image(&settings.ruler_image);
     let mut arguments = vec![format!("--rules-namespace={}", settings.namespace)];
     if settings.namespaced {

@@ -96,6 +96,43 @@ async fn a_configuration_that_cannot_work_changes_nothing_but_the_status() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_only_the_pods_would_refuse_never_reaches_them() {
+    let cluster = Cluster::new().await;
+    cluster.create("Exporter", "exporter", &exporter());
+    cluster.create("Ruler", "ruler", &ruler());
+    let _operator = cluster.started().await;
+    let state = |kind: &str, name: &str| cluster.get(kind, name)["data"].clone();
+    let before = (state("ConfigMap", "exporter"), state("ConfigMap", "ruler"));
+    let file = |path: &str| json!({"sinks": {"files": [{"type": "alert", "path": path}]}});
+    for (kind, name, wrong, field) in [
+        ("Exporter", "exporter", json!({"labelSelector": "!!x"}), "labelSelector: "),
+        ("Exporter", "exporter", json!({"fieldSelector": "nofield"}), "fieldSelector: "),
+        ("Exporter", "exporter", json!({"checkpoint": {"file": "/data/c"}}), "checkpoint.file: "),
+        ("Ruler", "ruler", file("/data/alerts"), "sinks.files[0].path: "),
+        ("Ruler", "ruler", file("alerts"), "sinks.files[0].path: "),
+    ] {
+        cluster.respecify(kind, name, &wrong).await;
+        cluster.quiet().await;
+        assert_eq!(cluster.condition(kind, name, "Degraded"), "InvalidConfig", "{wrong}");
+        let message = cluster.message(kind, name, "Degraded");
+        assert!(message.starts_with(field), "{message}");
+        assert_eq!(
+            (state("ConfigMap", "exporter"), state("ConfigMap", "ruler")),
+            before,
+            "{wrong}"
+        );
+    }
+    let right = json!({
+        "checkpoint": {"file": "/data/c"},
+        "volumes": [{"name": "data", "emptyDir": {}}],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    });
+    cluster.respecify("Exporter", "exporter", &right).await;
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "!AsExpected");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_another_release_wrote_is_told_and_holds_nothing_else_up() {
     let cluster = Cluster::new().await;
     let _operator = cluster.started().await;
