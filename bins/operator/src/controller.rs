@@ -241,6 +241,7 @@ impl Context {
         });
         let pods = Pods {
             deployment: deployment.as_ref(),
+            adjusted: &object.adjusted,
             image: desired.as_ref().ok().map(|desired| &desired.image),
             unrestricted: desired.as_ref().ok().and_then(|desired| desired.unrestricted.as_deref()),
         };

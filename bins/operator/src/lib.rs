@@ -8,6 +8,7 @@ mod children;
 mod controller;
 mod difference;
 mod election;
+mod former;
 mod image;
 mod install;
 mod monitors;

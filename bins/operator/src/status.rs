@@ -30,6 +30,8 @@ pub(crate) struct Pods<'a> {
     pub(crate) deployment: Option<&'a Deployment>,
     pub(crate) image: Option<&'a Image>,
     pub(crate) unrestricted: Option<&'a str>,
+    /// What of the spec they were given in another form.
+    pub(crate) adjusted: &'a [String],
 }
 
 /// The reason of a Deployment whose pods do not become ready.
@@ -56,6 +58,7 @@ pub(crate) fn status(
         findings.push(restricted(pods.unrestricted));
         findings.extend(image.replaced.as_deref().map(|asked| replaced(asked, &image.name)));
     }
+    findings.extend(adjusted(pods.adjusted));
     let before_conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     Status {
         observed_generation: generation,
@@ -187,6 +190,12 @@ fn replaced(asked: &str, runs: &str) -> Finding {
     Finding { kind: "ImageReplaced", holds: true, reason: "GoProjectImage".to_owned(), message }
 }
 
+fn adjusted(what: &[String]) -> Option<Finding> {
+    let [_, ..] = what else { return None };
+    let message = format!("as the Go project did: {}", what.join("; "));
+    Some(Finding { kind: "Adjusted", holds: true, reason: "GoProjectSinks".to_owned(), message })
+}
+
 fn asked(deployment: Option<&Deployment>) -> i32 {
     deployment.map_or(1, |deployment| deployment.spec.replicas.unwrap_or(1))
 }
@@ -212,7 +221,8 @@ mod tests {
     }
 
     fn of(deployment: &Deployment, before: Option<&Status>, trouble: Option<&Trouble>) -> Status {
-        let pods = Pods { deployment: Some(deployment), image: None, unrestricted: None };
+        let pods =
+            Pods { deployment: Some(deployment), image: None, unrestricted: None, adjusted: &[] };
         status(before, Some(1), &pods, trouble)
     }
 

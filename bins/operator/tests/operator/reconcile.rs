@@ -133,6 +133,41 @@ async fn what_only_the_pods_would_refuse_never_reaches_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_go_project_took_goes_on_and_is_told() {
+    let cluster = Cluster::new().await;
+    let service = json!({"namespace": NAMESPACE, "name": "ruler", "port": 8443, "path": "events"});
+    let webhooks = json!([{"url": "http://archive.example/", "service": service}, {}]);
+    cluster.create("Exporter", "exporter", &json!({"sinks": {"webhooks": webhooks}}));
+    let alertmanager = json!({"namespace": NAMESPACE, "name": "alertmanager"});
+    let sinks = json!({
+        "alertmanager": alertmanager, "alertmanagers": [alertmanager], "stdout": {"type": "Alert"},
+        "webhooks": [{"type": "", "url": "http://chat.example/"}],
+    });
+    cluster.create("Ruler", "ruler", &json!({ "sinks": sinks }));
+    let _operator = cluster.started().await;
+    for (kind, name) in [("Exporter", "exporter"), ("Ruler", "ruler")] {
+        assert_eq!(cluster.condition(kind, name, "Degraded"), "!AsExpected");
+        assert_eq!(cluster.condition(kind, name, "Adjusted"), "GoProjectSinks");
+        assert!(cluster.has("Deployment", name));
+    }
+    let config = |name: &str, file: &str| {
+        cluster.get("ConfigMap", name)["data"][file].as_str().unwrap().to_owned()
+    };
+    let written = config("exporter", "events-exporter.yaml");
+    assert!(written.contains("archive.example") && !written.contains("8443"), "{written}");
+    let written = config("ruler", "events-ruler.yaml");
+    assert_eq!(written.matches("name: alertmanager").count(), 1, "{written}");
+    assert!(!written.contains("stdout") && !written.contains("chat.example"), "{written}");
+    let message = cluster.message("Ruler", "ruler", "Adjusted");
+    for field in ["sinks.alertmanager ", "sinks.stdout ", "sinks.webhooks[0] "] {
+        assert!(message.contains(field), "{message}");
+    }
+    cluster.respecify("Exporter", "exporter", &exporter()).await;
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Exporter", "exporter", "Adjusted"), "");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_another_release_wrote_is_told_and_holds_nothing_else_up() {
     let cluster = Cluster::new().await;
     let _operator = cluster.started().await;
