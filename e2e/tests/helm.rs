@@ -305,8 +305,32 @@ fn values_of_the_go_projects_chart_keep_their_meaning() -> Result<()> {
     ensure!(spec["sinks"]["webhooks"][0]["service"]["name"] == "kube-events-ruler", "{exporter}");
     ensure!(spec["sinks"]["webhooks"][1]["url"] == "https://archive.example/events", "{exporter}");
     let ruler = &release.the("Ruler")?["spec"]["sinks"];
-    ensure!(ruler["alertmanager"] == json!({"namespace": "monitoring", "name": "main"}), "{ruler}");
+    let alertmanager = json!({"namespace": "monitoring", "name": "main"});
+    ensure!(*ruler == json!({"alertmanager": alertmanager}), "{ruler}");
     ensure!(release.the("Rule")?["metadata"]["name"] == "kube-events-cluster-rules-default");
+    Ok(())
+}
+
+/// The Alertmanager of the samples is there only for a Ruler that is told no sink.
+#[test]
+fn a_ruler_has_the_sinks_that_it_is_given() -> Result<()> {
+    let Some(helm) = Helm::find()? else { return Ok(()) };
+    let usual = &sample("ruler")?.the("Ruler")?["spec"]["sinks"].clone();
+    let webhook = json!({"url": "https://alerts.example"});
+    for (given, wanted) in [
+        ("{}", usual),
+        (r#"{"alertmanagers": null, "webhooks": []}"#, usual),
+        (r#"{"stdout": {}}"#, &json!({"stdout": {}})),
+        (r#"{"webhooks": [{"url": "https://alerts.example"}]}"#, &json!({"webhooks": [webhook]})),
+    ] {
+        let sinks = format!("--set-json=ruler.enabled=true,ruler.sinks={given}");
+        let release = helm.template(NAMESPACE, &[&sinks])?;
+        let found = &release.the("Ruler")?["spec"]["sinks"];
+        ensure!(found == wanted, "{given}: {found}");
+    }
+    let spec = "--set-json=ruler.enabled=true,ruler.spec.sinks={\"stdout\": {}}";
+    let release = helm.template(NAMESPACE, &[spec])?;
+    ensure!(release.the("Ruler")?["spec"]["sinks"] == json!({"stdout": {}}));
     Ok(())
 }
 
