@@ -82,6 +82,22 @@ fn objects_are_what_their_kinds_say() {
     assert!(ours >= 6, "only {ours} objects");
 }
 
+/// Whoever applies a page over the samples keeps what they do.
+#[test]
+fn an_exporter_of_the_samples_name_still_delivers_to_the_ruler() {
+    let sample: Value =
+        serde_saphyr::from_str(include_str!("../../../deploy/samples/exporter.yaml")).unwrap();
+    let mut found = 0;
+    for text in SETUPS.into_iter().flat_map(manifests) {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        for it in documents.iter().filter(|it| it["metadata"] == sample["metadata"]) {
+            assert_eq!(it["spec"]["sinks"]["webhooks"], sample["spec"]["sinks"]["webhooks"]);
+            found += 1;
+        }
+    }
+    assert_eq!(found, SETUPS.len());
+}
+
 /// The YAML of a document, and what its commands are given as standard input.
 fn manifests(document: &str) -> Vec<String> {
     let yaml = blocks(document, "yaml").into_iter().map(|(_, lines)| lines.join("\n"));
