@@ -41,11 +41,13 @@ fn a_namespaced_install_moves_by_one_line() -> Result<()> {
     let Some(kubectl) = kubectl() else { return Ok(()) };
     let Some(cli) = Part::Program("kube-events").find() else { return Ok(()) };
     let folder = tempfile::tempdir()?;
+    let base = folder.path().join("base");
+    fs::create_dir(&base)?;
     for name in ["bundle.yaml", "kustomization.yaml"] {
-        let text = fs::read_to_string(format!("{DEPLOY}/kustomize/namespaced/{name}"))?;
-        let moved = text.replace(&format!("\nnamespace: {NAMESPACE}\n"), "\nnamespace: team\n");
-        fs::write(folder.path().join(name), moved)?;
+        fs::copy(format!("{DEPLOY}/kustomize/namespaced/{name}"), base.join(name))?;
     }
+    let kustomization = json!({"namespace": "team", "resources": ["base"]});
+    fs::write(folder.path().join("kustomization.yaml"), kustomization.to_string())?;
     let printed = run(Command::new(cli).args(["bundle", "--namespaced", "--namespace", "team"]))?;
     built(&kubectl, folder.path())?.same_as(&Manifest::parse(&printed)?)
 }
@@ -99,7 +101,7 @@ async fn a_namespaced_install_can_become_the_clusters() -> Result<()> {
     kubectl(&["apply", "--server-side", "-f", "crds/crds.yaml"])?;
     kubectl(&["create", "namespace", NAMESPACE])?;
     kubectl(&["apply", "--server-side", "-k", "kustomize/namespaced"])?;
-    ensure!(arguments().await? == Some(vec![format!("--namespace={NAMESPACE}")]));
+    ensure!(arguments().await? == Some(vec!["--namespace=$(POD_NAMESPACE)".to_owned()]));
     kubectl(&["apply", "--server-side", "-k", "."])?;
     ensure!(arguments().await? == Some(Vec::new()));
     Ok(())

@@ -107,15 +107,11 @@ impl Installation {
     /// takes its place.
     fn deployment(&self) -> Value {
         let selector = json!({"app": OPERATOR});
-        let mut arguments = Vec::new();
-        if self.namespaced {
-            arguments.push(format!("--namespace={}", self.namespace));
-        }
         let probe = |path: &str| json!({"httpGet": {"path": path, "port": PORT_NAME}});
         let container = json!({
             "name": "events-operator",
             "image": self.image,
-            "args": arguments,
+            "args": self.arguments(),
             "env": [{
                 "name": "POD_NAMESPACE",
                 "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}},
@@ -153,6 +149,15 @@ impl Installation {
                 },
             }}),
         )
+    }
+
+    /// The namespace is the pod's own, so that a kustomization can move all of it by one line.
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        if self.namespaced {
+            arguments.push("--namespace=$(POD_NAMESPACE)".to_owned());
+        }
+        arguments
     }
 
     fn own(&self, version: &str, kind: &str, name: &str, fields: Value) -> Value {

@@ -181,12 +181,17 @@ impl Sandbox {
         }
         let user = context.and_then(|context| context.run_as_user).unwrap_or(USER);
         write!(script, "exec chroot --userspec={user}:{user} {root} /usr/bin/env -i")?;
-        for (name, value) in self.environment(host, pod, container)? {
-            write!(script, " {name}={}", quoted(&value))?;
+        let environment = self.environment(host, pod, container)?;
+        for (name, value) in &environment {
+            write!(script, " {name}={}", quoted(value))?;
         }
         write!(script, " /program")?;
         for argument in container.args.iter().flatten() {
-            write!(script, " {}", quoted(argument))?;
+            // As a kubelet does.
+            let argument = environment.iter().fold(argument.clone(), |argument, (name, value)| {
+                argument.replace(&format!("$({name})"), value)
+            });
+            write!(script, " {}", quoted(&argument))?;
         }
         script.push('\n');
         Ok(script)

@@ -47,7 +47,7 @@ second time: "kinds" chooses, and the release's namespace and service account ta
 {{- define "kube-events.arguments" -}}
 {{- $arguments := list -}}
 {{- if .Values.namespaced -}}
-  {{- $arguments = append $arguments (printf "--namespace=%s" (include "kube-events.namespace" .)) -}}
+  {{- $arguments = append $arguments "--namespace=$(POD_NAMESPACE)" -}}
 {{- end -}}
 {{- range $program := list "exporter" "ruler" -}}
   {{- $image := include "kube-events.image" (dict "root" $ "program" $program) -}}
