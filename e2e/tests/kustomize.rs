@@ -1,6 +1,6 @@
 //! The kustomizations, beside what the program prints and on a real API server.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::{ControlPlane, Manifest, Part, Settings, run};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
@@ -13,6 +13,7 @@ use std::{
 
 const NAMESPACE: &str = "kubesphere-logging-system";
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
+const BOOK: &str = include_str!("../../docs/install.md");
 
 /// `None` when it is missing.
 fn kubectl() -> Option<PathBuf> {
@@ -33,6 +34,28 @@ fn kustomizations_give_what_the_program_prints() -> Result<()> {
         let printed = Manifest::parse(&run(Command::new(&cli).args(arguments))?)?;
         built(&kubectl, &Path::new(DEPLOY).join(folder))?.same_as(&printed)?;
     }
+    Ok(())
+}
+
+#[test]
+fn the_kustomization_of_the_book_takes_all_images_from_a_registry() -> Result<()> {
+    let Some(kubectl) = kubectl() else { return Ok(()) };
+    let section = BOOK.split("\n## With kustomize\n").nth(1).context("no such section")?;
+    let block = section.split("```yaml\n").nth(1).and_then(|rest| rest.split("\n```").next());
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("kustomization.yaml"), block.context("no kustomization")?)?;
+    fs::create_dir(folder.path().join("deploy"))?;
+    for name in ["bundle.yaml", "kustomization.yaml"] {
+        fs::copy(format!("{DEPLOY}/{name}"), folder.path().join("deploy").join(name))?;
+    }
+    let all = built(&kubectl, folder.path())?;
+    let container = &all.the("Deployment")?["spec"]["template"]["spec"]["containers"][0];
+    let version = env!("CARGO_PKG_VERSION");
+    let image = |program| format!("registry.example/kube-events/{program}:v{version}");
+    ensure!(container["image"] == image("operator"), "{container}");
+    let arguments =
+        ["exporter", "ruler"].map(|program| format!("--{program}-image={}", image(program)));
+    ensure!(container["args"] == json!(arguments), "{container}");
     Ok(())
 }
 

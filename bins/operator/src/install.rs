@@ -22,6 +22,10 @@ pub struct Installation {
     pub namespaced: bool,
     /// The operator's image.
     pub image: String,
+    /// The image of exporters whose object names none.
+    pub exporter_image: String,
+    /// The image of rulers whose object names none.
+    pub ruler_image: String,
 }
 
 // === impl Installation ===
@@ -32,6 +36,8 @@ impl Default for Installation {
             namespace: NAMESPACE.to_owned(),
             namespaced: false,
             image: default_image("operator"),
+            exporter_image: default_image("exporter"),
+            ruler_image: default_image("ruler"),
         }
     }
 }
@@ -156,6 +162,11 @@ impl Installation {
         let mut arguments = Vec::new();
         if self.namespaced {
             arguments.push("--namespace=$(POD_NAMESPACE)".to_owned());
+        }
+        for (program, image) in [("exporter", &self.exporter_image), ("ruler", &self.ruler_image)] {
+            if *image != default_image(program) {
+                arguments.push(format!("--{program}-image={image}"));
+            }
         }
         arguments
     }
