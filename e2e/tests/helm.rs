@@ -178,7 +178,10 @@ fn what_is_switched_off_is_left_out() -> Result<()> {
     for (value, kinds) in [
         ("crds.install", &["CustomResourceDefinition"][..]),
         ("policies.enabled", &[policy, "ValidatingAdmissionPolicyBinding"]),
-        ("operator.serviceAccount.create", &["ServiceAccount"]),
+        (
+            "operator.serviceAccount.name=kube-events-operator,operator.serviceAccount.create",
+            &["ServiceAccount"],
+        ),
     ] {
         let release = helm.template(NAMESPACE, &[&format!("--set={value}=false")])?;
         let left_out = everything.clone().beyond(&release);
@@ -241,6 +244,10 @@ fn a_wrong_value_is_refused_with_its_place() -> Result<()> {
             "operator.nodeSelector.ssd=true",
             "at '/operator/nodeSelector/ssd': got boolean, want string",
         ),
+        ("exporter=null", "at '': missing property 'exporter'"),
+        ("operator.image=null", "at '/operator': missing property 'image'"),
+        ("exporter.sinks.stdout=null", "at '/exporter/sinks': missing property 'stdout'"),
+        ("operator.serviceAccount.create=false", "operator.serviceAccount.name has to say"),
         ("imagePullSecrets[0]=registry", "at '/imagePullSecrets/0': got string, want object"),
         ("fluentbit.enabled=true", "fluentbit.enabled: this chart makes no objects of the Fluent"),
     ] {
@@ -441,6 +448,11 @@ async fn a_release_of_the_go_projects_chart_is_upgraded() -> Result<()> {
     cluster.helm(&["install", "ks-events", &chart, "--create-namespace"])?;
     let exporters = cluster.api::<Exporter>();
     let before = exporters.get("ks-events-exporter").await?;
+
+    // Its values alone lack what this chart's templates need.
+    let upgrade = ["upgrade", "ks-events", CHART, "--namespace", NAMESPACE, "--take-ownership"];
+    let refusal = cluster.helm.refusal(&[&upgrade[..], &["--reuse-values"]].concat())?;
+    ensure!(refusal.contains("at '': missing properties 'namespaced', 'crds'"), "{refusal}");
 
     let webhooks = cluster.all::<ValidatingWebhookConfiguration>();
     webhooks.delete("ks-events-admission-validate", &DeleteParams::default()).await?;

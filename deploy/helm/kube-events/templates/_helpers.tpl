@@ -4,9 +4,7 @@
 {{- end }}
 
 {{- define "kube-events.serviceAccountName" -}}
-{{- with .Values.operator.serviceAccount -}}
-{{- .name | default (ternary "kube-events-operator" "default" .create) -}}
-{{- end -}}
+{{- .Values.operator.serviceAccount.name | default "kube-events-operator" -}}
 {{- end }}
 
 {{/*
