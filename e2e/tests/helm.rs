@@ -375,6 +375,13 @@ async fn a_release_comes_changes_and_goes() -> Result<()> {
     // The definitions that were kept do not stand in the way.
     cluster.helm(&["install", "kube-events", CHART, EVERYTHING])?;
     exporters.get("kube-events-exporter").await?;
+
+    // Objects may go before their release does, and values stay when its chart is another.
+    exporters.delete("kube-events-exporter", &DeleteParams::default()).await?;
+    cluster.helm(&["upgrade", "kube-events", CHART, "--reset-then-reuse-values"])?;
+    exporters.get("kube-events-exporter").await?;
+    exporters.delete("kube-events-exporter", &DeleteParams::default()).await?;
+    cluster.helm(&["uninstall", "kube-events"])?;
     Ok(())
 }
 
