@@ -63,7 +63,7 @@ pub(crate) fn install(cluster: &Cluster) -> Result<()> {
 }
 
 /// The real one has a key, too.
-fn certificate() -> Result<Value> {
+pub(crate) fn certificate() -> Result<Value> {
     let name = format!("{ADMISSION}.{NAMESPACE}.svc");
     let certificate = rcgen::generate_simple_self_signed([name])?.cert.pem();
     Ok(json!({

@@ -15,6 +15,7 @@ use tokio::{sync::oneshot, time::interval};
 const LIMIT: Duration = Duration::from_secs(60);
 const NAMESPACE: &str = "kubesphere-logging-system";
 const BOOK: &str = include_str!("../../../docs/install.md");
+const UPGRADE: &str = include_str!("../../../docs/upgrade.md");
 
 /// The commands of the book under a heading.
 fn book(heading: &str) -> Vec<&'static str> {
@@ -337,10 +338,31 @@ fn an_upgrade_from_the_go_project_keeps_delivering() -> Result<()> {
             objects.iter().filter(|it| it.contains("kube-events-admission")).collect();
         ensure!(left.is_empty(), "{left:?}");
         cluster.apply(&tenant)?;
+        a_volume_of_another_manager_goes_with_its_deployment(&cluster)?;
         // Nothing holds the objects back that the old operator's finalizers did.
         cluster.shell("kubectl delete ex,erl --all -A --timeout=60s")?;
         cluster.stop().await
     })
+}
+
+/// `kubectl apply` leaves it where it was not the one that wrote it.
+fn a_volume_of_another_manager_goes_with_its_deployment(cluster: &Cluster) -> Result<()> {
+    cluster.apply(&former::certificate()?)?;
+    let volume = json!({"name": "cert", "secret": {"secretName": "kube-events-admission"}});
+    let patch = json!({"spec": {"template": {"spec": {"volumes": [volume]}}}});
+    cluster.shell(&format!(
+        "kubectl -n {NAMESPACE} patch deployment kube-events-operator --field-manager=another -p '{patch}'"
+    ))?;
+    let said = cluster.shell("kube-events upgrade || true")?;
+    ensure!(said.contains("delete that, apply the bundle again, then upgrade"), "{said}");
+    let mut blocks = UPGRADE.split("```sh\n").filter_map(|block| block.split_once("\n```"));
+    let (commands, _) = blocks
+        .find(|(block, _)| block.contains("delete deployment kube-events-operator"))
+        .context("no such commands")?;
+    cluster.shell(commands)?;
+    let left = cluster.shell("kube-events upgrade")?;
+    ensure!(left == "nothing of the Go project is left\n", "{left}");
+    Ok(())
 }
 
 /// Lets an Event happen every 100 ms, until told to stop; the names of their pods.

@@ -192,6 +192,10 @@ impl Present {
     fn unless_used(&self, it: Found) -> Found {
         let name = it.object.name_any();
         match self.deployments.iter().find(|user| recognize::uses(user, &name)) {
+            // `kubectl apply` leaves what others gave a Deployment.
+            Some(user) if recognize::is_ours(user) => it.waiting(format!(
+                "the Deployment {OPERATOR} still uses it: delete that, apply the bundle again, then upgrade"
+            )),
             Some(user) => it.waiting(format!("the Deployment {} uses it", user.name_any())),
             None => it,
         }
