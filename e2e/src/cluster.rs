@@ -138,19 +138,21 @@ impl Cluster {
         }
     }
 
-    /// Every object that outlives its cause, one `KIND NAMESPACE NAME` a line.
+    /// Every object that outlives its cause, one `KIND NAMESPACE NAME` a line. Leases of Kubernetes' own
+    /// programs come and go.
     ///
     /// # Errors
     /// When the API server cannot be asked.
     pub fn objects(&self) -> Result<Vec<String>> {
-        let kinds = "kubectl api-resources --verbs=list -o name | grep -vE '^(events|leases)\\.' | \
-            grep -v '^events$' | paste -sd,";
+        let kinds = "kubectl api-resources --verbs=list -o name | grep -vE '^events(\\.|$)' | \
+            paste -sd,";
         let columns = "custom-columns=K:.kind,S:.metadata.namespace,N:.metadata.name";
         let listed = format!("kubectl get $({kinds}) -A --no-headers -o {columns}");
         let listed = self.shell(&listed)?;
         let mut lines: Vec<_> = listed
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .filter(|line| !line.starts_with("Lease kube-"))
             .collect();
         lines.sort_unstable();
         Ok(lines)

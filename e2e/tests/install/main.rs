@@ -69,11 +69,21 @@ async fn is_well(cluster: &Cluster) -> Result<()> {
 }
 
 /// What is there before anything of ours, and has to be there after it.
-async fn everything(cluster: &Cluster) -> Result<BTreeSet<String>> {
+fn everything(cluster: &Cluster) -> Result<BTreeSet<String>> {
     // Each namespace gets them by and by.
-    let settled = "kubectl -n shop get serviceaccount/default configmap/kube-root-ca.crt -o name";
-    cluster.prints(settled, |printed| printed.lines().count() == 2).await?;
+    let settled = "for it in $(kubectl get namespaces -o jsonpath='{.items[*].metadata.name}'); do \
+        kubectl -n $it wait --for=create serviceaccount/default configmap/kube-root-ca.crt; done";
+    cluster.shell(settled)?;
     Ok(cluster.objects()?.into_iter().collect())
+}
+
+/// Waits until nothing is there but what was there before.
+async fn nothing_is_left(cluster: &Cluster, before: &BTreeSet<String>) -> Result<()> {
+    let gone = async || Ok((everything(cluster)? == *before).then_some(()));
+    let gone = until("nothing is left", LIMIT, gone).await;
+    let after = everything(cluster)?;
+    let differ: Vec<_> = after.symmetric_difference(before).collect();
+    gone.with_context(|| format!("{differ:#?}"))
 }
 
 #[test]
@@ -81,7 +91,7 @@ fn a_cluster_is_installed_by_the_book() -> Result<()> {
     isolated("a_cluster_is_installed_by_the_book", async {
         let Some(cluster) = Cluster::find().await? else { return Ok(()) };
         cluster.shell("kubectl create namespace shop")?;
-        let before = everything(&cluster).await?;
+        let before = everything(&cluster)?;
         // The pods have to pass the strictest standard.
         let label = "pod-security.kubernetes.io/enforce=restricted";
         cluster.shell(&format!("kubectl create namespace {NAMESPACE}"))?;
@@ -101,10 +111,7 @@ fn a_cluster_is_installed_by_the_book() -> Result<()> {
         for command in book("Away with it") {
             cluster.shell(command)?;
         }
-        let gone = async || Ok((everything(&cluster).await? == before).then_some(()));
-        let gone = until("nothing is left", LIMIT, gone).await;
-        let after = everything(&cluster).await?;
-        gone.with_context(|| format!("{:#?}", after.symmetric_difference(&before)))?;
+        nothing_is_left(&cluster, &before).await?;
         cluster.stop().await
     })
 }
@@ -253,6 +260,7 @@ fn one_namespace_is_served_by_the_book() -> Result<()> {
         for namespace in ["shop", "team"] {
             cluster.shell(&format!("kubectl create namespace {namespace}"))?;
         }
+        let before = everything(&cluster)?;
         for command in book("In one namespace") {
             cluster.shell(command)?;
         }
@@ -293,6 +301,10 @@ fn one_namespace_is_served_by_the_book() -> Result<()> {
             let granted = rights::granted(&cluster, &format!("team:{account}"), "shop")?;
             ensure!(granted == anyone, "{account}: {:?}", granted.difference(&anyone));
         }
+        for command in book("Away from one namespace") {
+            cluster.shell(command)?;
+        }
+        nothing_is_left(&cluster, &before).await?;
         cluster.stop().await
     })
 }
