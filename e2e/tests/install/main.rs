@@ -261,6 +261,7 @@ fn one_namespace_is_served_by_the_book() -> Result<()> {
             cluster.shell(&format!("kubectl create namespace {namespace}"))?;
         }
         let before = everything(&cluster)?;
+        who_installs_has_all_rights_in_the_namespace(&cluster).await?;
         for command in book("In one namespace") {
             cluster.shell(command)?;
         }
@@ -307,6 +308,26 @@ fn one_namespace_is_served_by_the_book() -> Result<()> {
         nothing_is_left(&cluster, &before).await?;
         cluster.stop().await
     })
+}
+
+/// Nobody gives rights that they do not have, and the role `admin` lacks some of the operator's.
+async fn who_installs_has_all_rights_in_the_namespace(cluster: &Cluster) -> Result<()> {
+    let install = "kube-events bundle --namespaced --namespace team | \
+        kubectl --as=installer apply --server-side --dry-run=server -f -";
+    cluster
+        .shell("kubectl -n team create rolebinding admin --clusterrole=admin --user=installer")?;
+    let refused = async || {
+        let said = cluster.shell(install).err().context("an admin installed it")?.to_string();
+        Ok(said.contains("attempting to grant RBAC permissions not currently held").then_some(()))
+    };
+    until("an admin is refused", LIMIT, refused).await?;
+    cluster.shell("kubectl -n team delete rolebinding admin")?;
+    cluster.shell(
+        "kubectl -n team create rolebinding installer --clusterrole=cluster-admin --user=installer",
+    )?;
+    let allowed = async || Ok(cluster.shell(install).ok());
+    until("an administrator of the namespace may install it", LIMIT, allowed).await?;
+    cluster.shell("kubectl -n team delete rolebinding installer").map(drop)
 }
 
 /// The Go project's objects, children and webhooks are there; the bundle is applied over them, while Events happen.
