@@ -115,7 +115,12 @@ async fn objects_become_workloads_that_heal_and_go() -> Result<()> {
     ensure!(config["events-exporter.yaml"].contains("events-ruler"), "{config:?}");
 
     // Positions in a file allow only one exporter at a time.
-    let right = json!({"spec": {"checkpoint": {"file": "/data/c"}, "sinks": {"webhooks": null, "stdout": {}}}});
+    let right = json!({"spec": {
+        "checkpoint": {"file": "/data/c"},
+        "sinks": {"webhooks": null, "stdout": {}},
+        "volumes": [{"name": "data", "emptyDir": {}}],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }});
     exporters.patch("events-exporter", &PatchParams::default(), &Patch::Merge(right)).await?;
     let recreate = |it: &Deployment| {
         let strategy = it.spec.strategy.as_ref();

@@ -10,13 +10,16 @@ use futures::{Stream, StreamExt as _, future::Either, stream};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    core::{PartialObjectMeta, Selector, SelectorExt as _},
+    core::{
+        DeserializeGuard, PartialObjectMeta, Selector, SelectorExt as _,
+        error_boundary::InvalidObject,
+    },
     runtime::{
         WatchStreamExt as _,
         watcher::{self, Config, Event, watcher},
     },
 };
-use kube_events_core::crd::Rule;
+use kube_events_core::crd::{Rule, RuleSpec};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -60,11 +63,11 @@ async fn follow(client: Client, options: LiveOptions, sender: watch::Sender<Opti
     let (rules, labels) = if let Some(namespace) = &options.namespace {
         namespaces.now.insert(namespace.clone(), BTreeMap::new());
         namespaces.listed = true;
-        (Api::<Rule>::namespaced(client, namespace), stream::pending().left_stream())
+        (Api::<Stored>::namespaced(client, namespace), stream::pending().left_stream())
     } else {
         let all = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
         let labels = changes(watcher(all, Config::default()), "namespaces");
-        (Api::<Rule>::all(client), labels.right_stream())
+        (Api::<Stored>::all(client), labels.right_stream())
     };
     let rules = changes(watcher(rules, Config::default()), "Rules").map(Either::Left);
     let mut changes = std::pin::pin!(stream::select(rules, labels.map(Either::Right)));
@@ -94,6 +97,17 @@ fn changes<K: Send + 'static>(
     })
 }
 
+/// A Rule as it is stored. Another release may have written it, and what cannot be read must not hide
+/// the others.
+type Stored = DeserializeGuard<Rule>;
+
+/// Nothing follows from an object that cannot be read.
+fn unread(invalid: InvalidObject) -> Rule {
+    let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
+    warn!(namespace, name, error = invalid.error, "a Rule cannot be read, and does not count");
+    Rule { metadata: invalid.metadata, spec: RuleSpec::default(), status: None }
+}
+
 struct State {
     options: LiveOptions,
     rules: Mirror<(String, String), Rule>,
@@ -111,9 +125,13 @@ struct Mirror<K, V> {
 // === impl State ===
 
 impl State {
-    fn apply(&mut self, change: Either<Event<Rule>, Event<PartialObjectMeta<Namespace>>>) -> bool {
+    fn apply(
+        &mut self,
+        change: Either<Event<Stored>, Event<PartialObjectMeta<Namespace>>>,
+    ) -> bool {
         match change {
-            Either::Left(event) => self.rules.apply(event, |mut rule| {
+            Either::Left(event) => self.rules.apply(event, |stored| {
+                let mut rule = stored.0.unwrap_or_else(unread);
                 rule.metadata.managed_fields = None;
                 let key = (rule.namespace().unwrap_or_default(), rule.name_any());
                 (key, rule)

@@ -38,7 +38,7 @@ use kube::{
     },
 };
 use kube_events_core::{
-    crd::{Exporter, Rule, Ruler},
+    crd::{Exporter, Ruler},
     metrics::OperatorMetrics,
 };
 use kube_events_daemon::{Health, Server};
@@ -53,6 +53,7 @@ use self::{
     election::Candidate,
     news::Bell,
     object::Stored,
+    rules::StoredRule,
 };
 pub use self::{
     install::Installation,
@@ -170,7 +171,7 @@ async fn work(
         Controller::new(within::<Stored<Exporter>>(client, settings), watcher::Config::default());
     let rulers =
         Controller::new(within::<Stored<Ruler>>(client, settings), watcher::Config::default());
-    let rules = Controller::new(within::<Rule>(client, settings), watcher::Config::default());
+    let rules = Controller::new(within::<StoredRule>(client, settings), watcher::Config::default());
     let reporter = Reporter { controller: USER_AGENT.into(), instance: None };
     let (bindings, every_rule) = (Bell::default(), Bell::default());
     let (all_exporters, of_exporters) =

@@ -1,4 +1,4 @@
-//! An Exporter or a Ruler as it is stored, which another release may have written: what cannot be read
+//! An Exporter, a Ruler or a Rule as it is stored, which another release may have written: what cannot be read
 //! is one object's trouble, and no reason to lose sight of the others. What the Go project took is
 //! [adjusted](former) first.
 
@@ -6,31 +6,34 @@ use std::borrow::Cow;
 
 use kube::{Resource, core::ObjectMeta};
 use kube_events_core::crd::Status;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::former;
 
 /// An object, or why it cannot be read.
 #[derive(Clone, Debug)]
-pub(crate) struct Stored<M> {
+pub(crate) struct Stored<M, S = Status> {
     metadata: ObjectMeta,
-    pub(crate) status: Option<Status>,
+    pub(crate) status: Option<S>,
     /// What of its spec was adjusted before it was read.
     pub(crate) adjusted: Vec<String>,
     /// The object, or what is wrong with its spec.
     pub(crate) read: Result<M, String>,
 }
 
-impl<'de, M: DeserializeOwned> Deserialize<'de> for Stored<M> {
+impl<'de, M, S> Deserialize<'de> for Stored<M, S>
+where
+    M: DeserializeOwned,
+    S: DeserializeOwned + Serialize,
+{
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        struct Text {
+        struct Text<S> {
             metadata: ObjectMeta,
             #[serde(default)]
             spec: Value,
-            #[serde(default)]
-            status: Option<Status>,
+            status: Option<S>,
         }
         let Text { metadata, mut spec, status } = Text::deserialize(deserializer)?;
         let adjusted = former::adjust(&mut spec);
@@ -40,7 +43,7 @@ impl<'de, M: DeserializeOwned> Deserialize<'de> for Stored<M> {
     }
 }
 
-impl<M: Resource> Resource for Stored<M> {
+impl<M: Resource, S> Resource for Stored<M, S> {
     type DynamicType = M::DynamicType;
     type Scope = M::Scope;
 

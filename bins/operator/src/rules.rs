@@ -37,6 +37,9 @@ const RETRY: Duration = Duration::from_secs(5);
 /// How many Rulers the status of a Rule names.
 const MOST_NAMED: usize = 3;
 
+/// A Rule as it is stored.
+pub(crate) type StoredRule = Stored<Rule, RuleStatus>;
+
 /// Which namespaces there are, where the operator may know.
 pub(crate) type Namespaces = Option<Store<PartialObjectMeta<Namespace>>>;
 
@@ -50,7 +53,7 @@ struct RuleContext {
 /// Says of each Rule how it is, until `shutdown`. `again` says that others changed on which all of
 /// them depend.
 pub(crate) async fn run(
-    controller: Controller<Rule>,
+    controller: Controller<StoredRule>,
     again: impl Stream<Item = ()> + Send + 'static,
     shared: Arc<Context>,
     namespaces: Namespaces,
@@ -82,7 +85,10 @@ async fn known(namespaces: Namespaces) -> bool {
     }
 }
 
-async fn reconcile(rule: Arc<Rule>, context: Arc<RuleContext>) -> Result<Action, kube::Error> {
+async fn reconcile(
+    rule: Arc<StoredRule>,
+    context: Arc<RuleContext>,
+) -> Result<Action, kube::Error> {
     let begun = Instant::now();
     let result = context.publish(&rule).await;
     let metrics = &context.shared.metrics;
@@ -91,7 +97,7 @@ async fn reconcile(rule: Arc<Rule>, context: Arc<RuleContext>) -> Result<Action,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the controller asks for")]
-fn error_policy(rule: Arc<Rule>, error: &kube::Error, _: Arc<RuleContext>) -> Action {
+fn error_policy(rule: Arc<StoredRule>, error: &kube::Error, _: Arc<RuleContext>) -> Action {
     warn!(%error, rule = %ObjectRef::from_obj(&*rule), "its status is tried again");
     Action::requeue(RETRY)
 }
@@ -99,8 +105,8 @@ fn error_policy(rule: Arc<Rule>, error: &kube::Error, _: Arc<RuleContext>) -> Ac
 // === impl RuleContext ===
 
 impl RuleContext {
-    async fn publish(&self, rule: &Rule) -> Result<(), kube::Error> {
-        if rule.metadata.deletion_timestamp.is_some() || !self.is_ready().await {
+    async fn publish(&self, rule: &StoredRule) -> Result<(), kube::Error> {
+        if rule.meta().deletion_timestamp.is_some() || !self.is_ready().await {
             return Ok(());
         }
         let next = self.status(rule);
@@ -108,7 +114,7 @@ impl RuleContext {
             return Ok(());
         }
         let namespace = rule.namespace().unwrap_or_default();
-        let api = Api::<Rule>::namespaced(self.shared.client.clone(), &namespace);
+        let api = Api::<StoredRule>::namespaced(self.shared.client.clone(), &namespace);
         let patch = status_patch(rule, &next);
         match api.patch_status(&rule.name_any(), &PatchParams::default(), &patch).await {
             Ok(_) => self.shared.metrics.wrote("Rule", 1),
@@ -123,16 +129,22 @@ impl RuleContext {
         self.shared.is_ready().await && self.known.clone().await
     }
 
-    fn status(&self, rule: &Rule) -> RuleStatus {
-        let set = compiled(rule, &self.shared.settings);
-        let accepted = accepted(&set);
-        let programmed = self.programmed(rule, &set, accepted.holds);
+    fn status(&self, rule: &StoredRule) -> RuleStatus {
+        let findings = match &rule.read {
+            Ok(rule) => {
+                let set = compiled(rule, &self.shared.settings);
+                let accepted = accepted(&set);
+                let programmed = self.programmed(rule, &set, accepted.holds);
+                vec![accepted, programmed]
+            }
+            Err(error) => unread(error),
+        };
         let before = rule.status.as_ref();
         let before = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
-        let generation = rule.metadata.generation;
+        let generation = rule.meta().generation;
         RuleStatus {
             observed_generation: generation,
-            conditions: conditions(before, generation, vec![accepted, programmed]),
+            conditions: conditions(before, generation, findings),
         }
     }
 
@@ -214,6 +226,20 @@ fn looks_at(
 }
 
 /// The object's rules that count, as a ruler would have them.
+/// What there is to say of a Rule that cannot be read: no ruler of this release can, either.
+fn unread(error: &str) -> Vec<Finding> {
+    let finding = |kind, reason: &str, message: String| Finding {
+        kind,
+        holds: false,
+        reason: reason.to_owned(),
+        message,
+    };
+    vec![
+        finding("Accepted", "InvalidRule", format!("spec: {error}")),
+        finding("Programmed", "NotAccepted", String::new()),
+    ]
+}
+
 fn compiled(rule: &Rule, settings: &Settings) -> RuleSet {
     let mut set = RuleSet::builder();
     let (namespace, name) = (rule.namespace().unwrap_or_default(), rule.name_any());

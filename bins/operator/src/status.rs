@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn a_spec_that_is_not_in_force_is_not_called_settled() {
         let trouble = Trouble { reason: "InvalidConfig", message: "no such sink".to_owned() };
-        let pods = Pods { deployment: None, image: None, unrestricted: None };
+        let pods = Pods { deployment: None, image: None, unrestricted: None, adjusted: &[] };
         let nothing = status(None, Some(1), &pods, Some(&trouble));
         assert_eq!(holds(&nothing, "Progressing"), "False Blocked");
         let settled = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2});

@@ -89,7 +89,10 @@ fn exporter() -> impl Strategy<Value = Value> {
         |(mut spec, namespaces, sinks, checkpoint)| {
             spec["namespaces"] = namespaces;
             spec["sinks"] = sinks;
-            spec["checkpoint"] = checkpoint;
+            // It has to be in a volume, or nothing of the spec is carried out.
+            if spec["volumeMounts"].is_array() {
+                spec["checkpoint"] = checkpoint;
+            }
             without_nulls(spec)
         },
     )

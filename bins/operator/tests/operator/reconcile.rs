@@ -172,6 +172,8 @@ async fn what_another_release_wrote_is_told_and_holds_nothing_else_up() {
     let cluster = Cluster::new().await;
     let _operator = cluster.started().await;
     cluster.create("Ruler", "later", &json!({"sinks": {"pigeons": []}}));
+    cluster.create("Rule", "later", &json!({"rules": "text"}));
+    cluster.create("Rule", "rule", &json!({"rules": []}));
     cluster.create("Ruler", "ruler", &ruler());
     cluster.quiet().await;
     assert_eq!(cluster.condition("Ruler", "later", "Degraded"), "InvalidConfig");
@@ -179,6 +181,8 @@ async fn what_another_release_wrote_is_told_and_holds_nothing_else_up() {
     let message = cluster.message("Ruler", "later", "Degraded");
     assert!(message.starts_with("spec: unknown field `pigeons`"), "{message}");
     assert!(cluster.has("Deployment", "ruler"));
+    assert_eq!(cluster.condition("Rule", "later", "Accepted"), "!InvalidRule");
+    assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "Accepted");
     let told = cluster.server.resource_version();
     cluster.pass(Duration::from_secs(600)).await;
     assert_eq!(cluster.server.resource_version(), told);
