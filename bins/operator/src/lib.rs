@@ -88,20 +88,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let serve = tokio::spawn(server.serve(shutdown.clone().cancelled_owned()));
     let serve = AbortOnDropHandle::new(serve);
 
-    match preflight::missing(&client, &settings).await {
-        Ok(missing) if missing.is_empty() => rights.ready(),
-        Ok(missing) => {
-            for right in &missing {
-                warn!("a right is missing: {right}");
-            }
-            rights.not_ready(missing.join("; "));
-        }
-        // Whatever it is, the watches meet it too, and tell.
-        Err(error) => {
-            warn!(%error, "cannot ask for rights");
-            rights.ready();
-        }
-    }
+    let asking = tokio::spawn(preflight::tell(client.clone(), settings.clone(), rights));
+    let _asking = AbortOnDropHandle::new(asking);
     let candidate = Candidate::new(&client, &settings.namespace, LEASE);
     let acting = Box::pin(act(client, settings, metrics.clone(), shutdown.clone()));
     let acted = async {

@@ -1,10 +1,15 @@
 //! Which of its rights the operator lacks, found out before it runs into it.
 
+use std::{future::pending, time::Duration};
+
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::{Api, Client, api::PostParams};
+use kube_events_daemon::Readiness;
+use tokio::time::sleep;
+use tracing::warn;
 
 use crate::{
     Settings,
@@ -14,15 +19,44 @@ use crate::{
 /// Requests at a time.
 const CONCURRENCY: usize = 8;
 
+/// How often it is asked again while something is missing.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// How soon when there was no answer.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Tells in `readiness` and in the log what the operator may not do, until nothing is missing.
+pub(crate) async fn tell(client: Client, settings: Settings, readiness: Readiness) {
+    let mut told = None;
+    loop {
+        let (missing, pause) = match missing(&client, &settings).await {
+            Ok(missing) if missing.is_empty() => break,
+            Ok(missing) => {
+                let lines = missing.iter().map(|right| format!("a right is missing: {right}"));
+                (lines.collect(), INTERVAL)
+            }
+            Err(error) => (vec![format!("cannot ask for rights: {error}")], RETRY),
+        };
+        if told.as_ref() != Some(&missing) {
+            for line in &missing {
+                warn!("{line}");
+            }
+            readiness.not_ready(missing.join("; "));
+            told = Some(missing);
+        }
+        sleep(pause).await;
+    }
+    readiness.ready();
+    // Dropped, it would no longer be listed.
+    pending::<()>().await;
+}
+
 /// What the operator may not do, one sentence each: `create deployments.apps: the pods of …`.
 ///
 /// # Errors
 ///
 /// If the API server cannot be asked.
-pub(crate) async fn missing(
-    client: &Client,
-    settings: &Settings,
-) -> Result<Vec<String>, kube::Error> {
+async fn missing(client: &Client, settings: &Settings) -> Result<Vec<String>, kube::Error> {
     let own = Some(settings.namespace.clone());
     let scope = settings.namespaced.then(|| settings.namespace.clone());
     // Collected, as what borrows rights while it waits could not be spawned.

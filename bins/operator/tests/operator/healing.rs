@@ -1,5 +1,7 @@
 //! What changes by itself or by hand goes back.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::cluster::{Cluster, KINDS, NAMESPACE, exporter, ruler};
@@ -58,10 +60,19 @@ async fn a_right_that_is_missing_is_told_and_used_when_it_comes() {
     assert!(message.contains("cannot patch resource \"deployments\""), "{message}");
     assert!(!message.contains("code: 403"), "{message}");
     assert!(cluster.has("ConfigMap", "exporter"), "what may be written is written");
+    let asked = || {
+        let requests = cluster.server.requests();
+        requests.iter().filter(|it| it.path.ends_with("/selfsubjectaccessreviews")).count()
+    };
+    cluster.server.clear_requests();
     cluster.server.allow_everything();
-    cluster.quiet().await;
+    cluster.pass(Duration::from_secs(60)).await;
     assert!(cluster.has("Deployment", "exporter"));
     assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "!AsExpected");
+    let once = asked();
+    assert!(once > 0, "it is asked again while something is missing");
+    cluster.pass(Duration::from_secs(600)).await;
+    assert_eq!(asked(), once, "and no longer");
 }
 
 #[tokio::test(start_paused = true)]
