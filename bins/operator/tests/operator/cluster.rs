@@ -74,6 +74,15 @@ impl Cluster {
         Self::of(server.start().await.unwrap())
     }
 
+    /// The same with an Exporter and a Ruler, and all that they need.
+    pub(crate) async fn with_objects() -> Self {
+        let cluster = Self::new().await;
+        cluster.server.create_namespace("monitoring");
+        cluster.create("Exporter", "exporter", &exporter());
+        cluster.create("Ruler", "ruler", &ruler());
+        cluster
+    }
+
     pub(crate) fn of(server: ApiServer) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let folder = tempfile::tempdir().unwrap();

@@ -59,10 +59,7 @@ async fn an_object_that_goes_mid_way_leaves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_namespace_that_ends_takes_everything_with_it() {
-    let cluster = Cluster::new().await;
-    cluster.server.create_namespace("monitoring");
-    cluster.create("Exporter", "exporter", &exporter());
-    cluster.create("Ruler", "ruler", &ruler());
+    let cluster = Cluster::with_objects().await;
     let _operator = cluster.started().await;
     let held = json!({
         "apiVersion": "v1", "kind": "Namespace",

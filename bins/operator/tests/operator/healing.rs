@@ -33,10 +33,7 @@ async fn what_a_hand_changes_goes_back_and_what_it_adds_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn whatever_is_deleted_comes_back() {
-    let cluster = Cluster::new().await;
-    cluster.server.create_namespace("monitoring");
-    cluster.create("Exporter", "exporter", &exporter());
-    cluster.create("Ruler", "ruler", &ruler());
+    let cluster = Cluster::with_objects().await;
     let _operator = cluster.started().await;
     let before = cluster.state();
     for kind in KINDS {

@@ -5,14 +5,11 @@ use std::time::Duration;
 use kube_events_testkit::{Verb, WatchFault};
 use serde_json::json;
 
-use crate::cluster::{Cluster, exporter, ruler};
+use crate::cluster::Cluster;
 
 #[tokio::test(start_paused = true)]
 async fn a_steady_cluster_sees_no_writes() {
-    let cluster = Cluster::new().await;
-    cluster.server.create_namespace("monitoring");
-    cluster.create("Exporter", "exporter", &exporter());
-    cluster.create("Ruler", "ruler", &ruler());
+    let cluster = Cluster::with_objects().await;
     cluster.create(
         "Rule",
         "rule",
