@@ -17,6 +17,7 @@
 //! need the feature `kubernetes`. The feature `crd` adds the resources themselves (`Exporter`,
 //! `Ruler`, `Rule`) and `all`, which gives their definitions for an API server.
 
+pub mod defaults;
 pub mod duration;
 #[cfg(feature = "kubernetes")]
 mod exporter;
@@ -26,6 +27,8 @@ mod port;
 mod rule;
 #[cfg(feature = "kubernetes")]
 mod ruler;
+#[cfg(feature = "crd")]
+mod schema;
 mod secret;
 pub mod sinks;
 mod size;

@@ -47,7 +47,10 @@ use futures::{Stream, StreamExt, future::join_all, stream::FuturesUnordered};
 use jiff::Timestamp;
 use kube_events_core::{
     Alert, Batch, SendError, Sink,
-    crd::sinks::{Compression, RulerAlertmanagerSink, Scheme},
+    crd::{
+        defaults::ALERTMANAGER_TIMEOUT,
+        sinks::{Compression, RulerAlertmanagerSink, Scheme},
+    },
     sink::{SendErrorKind, Timeout},
 };
 use tokio::{
@@ -300,7 +303,7 @@ impl Summary {
 impl Default for AlertmanagerOptions {
     fn default() -> Self {
         Self {
-            http: HttpOptions { timeout: Duration::from_secs(10), ..HttpOptions::default() },
+            http: HttpOptions { timeout: ALERTMANAGER_TIMEOUT, ..HttpOptions::default() },
             alert_duration: Encoding::default().alert_duration,
         }
     }

@@ -18,7 +18,10 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use bytes::{BufMut, BytesMut};
 use jiff::{SignedDuration, Timestamp};
-use kube_events_core::{Alert, Event, Item, Notification, crd::sinks::EventFormat};
+use kube_events_core::{
+    Alert, Event, Item, Notification,
+    crd::{defaults::ALERT_DURATION, sinks::EventFormat},
+};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// A payload with a JSON form.
@@ -67,7 +70,7 @@ struct LabelSet<'a>(&'a BTreeMap<String, String>);
 
 impl Default for Encoding {
     fn default() -> Self {
-        Self { format: EventFormat::Flat, alert_duration: Duration::from_secs(300) }
+        Self { format: EventFormat::Flat, alert_duration: ALERT_DURATION }
     }
 }
 

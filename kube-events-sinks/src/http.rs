@@ -20,7 +20,10 @@ mod target;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use kube_events_core::crd::sinks::{BasicAuth, TlsSettings};
+use kube_events_core::crd::{
+    defaults::WEBHOOK_TIMEOUT,
+    sinks::{BasicAuth, TlsSettings},
+};
 
 pub(crate) use self::{
     connector::Client,
@@ -52,7 +55,7 @@ impl Default for HttpOptions {
             bearer_token_file: None,
             basic_auth: None,
             tls: TlsSettings::default(),
-            timeout: Duration::from_secs(30),
+            timeout: WEBHOOK_TIMEOUT,
         }
     }
 }

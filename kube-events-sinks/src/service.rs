@@ -2,6 +2,7 @@
 
 use kube_events_core::crd::{
     ServicePort,
+    defaults::SERVICE_PATH,
     sinks::{Scheme, ServiceReference},
 };
 
@@ -42,7 +43,7 @@ impl<'a> Port<'a> {
 
 impl ServiceAddress {
     pub(crate) fn of(service: &ServiceReference) -> Result<Self, ConfigError> {
-        let path = service.path.as_deref().unwrap_or("");
+        let path = service.path.as_deref().unwrap_or(SERVICE_PATH);
         Self::new(&service.namespace, &service.name, service.scheme, path)
     }
 

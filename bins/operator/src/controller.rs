@@ -266,7 +266,7 @@ impl Context {
         if let Some(trouble) = self.namesake(object, &Owner::of(object)) {
             return Err(trouble);
         }
-        let read = object.read.as_ref().map_err(|error| format!("spec: {error}"));
+        let read = object.read.as_ref().map_err(Clone::clone);
         let desired = read.and_then(|object| {
             object.desired(&self.settings, &self.sinks).map_err(|error| error.to_string())
         });

@@ -3,9 +3,14 @@
 //! New writes are another matter; the schema refuses most of this. An API server lets what was stored
 //! before stay until that part of it is changed.
 
+use kube_events_core::crd::{
+    defaults::{ALERT_DURATION, ALERTMANAGER_TIMEOUT, WEBHOOK_TIMEOUT},
+    duration,
+};
 use serde_json::{Map, Value};
 
-/// The keys that the Go project knew. A sink that has others was never its own, and is left alone.
+/// The keys that the Go project knew. A sink that has others was never its own, and is left alone,
+/// unless they say only what counts without them: the API server writes defaults into every object.
 const WEBHOOK_KEYS: [&str; 3] = ["type", "url", "service"];
 const STDOUT_KEYS: [&str; 1] = ["type"];
 const ALERTMANAGER_KEYS: [&str; 4] = ["namespace", "name", "port", "targetPort"];
@@ -83,7 +88,23 @@ fn adjust_alertmanagers(sinks: &mut Map<String, Value>, told: &mut Vec<String>) 
 
 /// The fields of a sink, if the Go project knew them all.
 fn former<'a>(sink: &'a Value, keys: &[&str]) -> Option<&'a Map<String, Value>> {
-    sink.as_object().filter(|fields| fields.keys().all(|key| keys.contains(&key.as_str())))
+    let known =
+        |(key, value): (&String, &Value)| keys.contains(&key.as_str()) || is_default(key, value);
+    sink.as_object().filter(|fields| fields.iter().all(known))
+}
+
+/// Whether a key of ours has the value that the API server gives it.
+fn is_default(key: &str, value: &Value) -> bool {
+    let is = |default| value.as_str() == Some(duration::format(default).as_str());
+    match key {
+        "required" => value == true,
+        "compression" => value == "none",
+        "format" => value == "flat" || value == "auto",
+        "scheme" => value == "http",
+        "timeout" => is(WEBHOOK_TIMEOUT) || is(ALERTMANAGER_TIMEOUT),
+        "alertDuration" => is(ALERT_DURATION),
+        _ => false,
+    }
 }
 
 /// By what two Alertmanagers are one: the Service and its port.
@@ -173,6 +194,50 @@ mod tests {
                 "sinks.alertmanager is left out: sinks.alertmanagers[0] is the same",
             ],
         );
+    }
+
+    #[test]
+    fn what_the_api_server_fills_in_makes_no_sink_ours() {
+        let filled = json!({
+            "required": true, "compression": "none", "format": "flat", "timeout": "30s",
+            "type": "alert", "url": "http://a", "service": {"namespace": "n", "name": "s"},
+        });
+        let mut kept = filled.clone();
+        kept.as_object_mut().unwrap().remove("service");
+        becomes(
+            &json!({"webhooks": [filled]}),
+            &json!({"webhooks": [kept]}),
+            &["sinks.webhooks[0].service has no effect beside url"],
+        );
+        becomes(
+            &json!({"stdout": {"type": "Alert", "required": true, "format": "auto"}}),
+            &json!({}),
+            &["sinks.stdout is left out: its type \"Alert\" is neither notification nor alert"],
+        );
+    }
+
+    #[test]
+    fn every_default_of_a_sink_is_known() {
+        let mut seen = 0;
+        for definition in kube_events_core::crd::all() {
+            let definition = serde_json::to_value(definition).unwrap();
+            let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+            let sinks = &schema["properties"]["spec"]["properties"]["sinks"]["properties"];
+            for sink in [
+                &sinks["webhooks"]["items"],
+                &sinks["stdout"],
+                &sinks["alertmanager"],
+                &sinks["alertmanagers"]["items"],
+            ] {
+                for (key, property) in sink["properties"].as_object().into_iter().flatten() {
+                    if let Some(default) = property.get("default") {
+                        assert!(is_default(key, default), "{key}: {default}");
+                        seen += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(seen, 18);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use kube::{Resource, core::ObjectMeta};
-use kube_events_core::crd::Status;
+use kube_events_core::crd::{Status, Workload};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -38,9 +38,25 @@ where
         let Text { metadata, mut spec, status } = Text::deserialize(deserializer)?;
         let adjusted = former::adjust(&mut spec);
         let whole = json!({ "metadata": metadata, "spec": spec, "status": status });
-        let read = serde_json::from_value(whole).map_err(|error| error.to_string());
+        let read = read(whole);
         Ok(Self { metadata, status, adjusted, read })
     }
+}
+
+/// Reads an object. What is wrong with it begins with the field, as `spec.sinks.webhooks[1].timeout`.
+fn read<M: DeserializeOwned>(whole: Value) -> Result<M, String> {
+    let spec = whole["spec"].clone();
+    serde_path_to_error::deserialize(whole).map_err(|error| match error.path().to_string() {
+        path if path == "spec" => of_pods(spec).unwrap_or_else(|| error.to_string()),
+        _ => error.to_string(),
+    })
+}
+
+/// What is wrong with the settings of pods. They lie in the midst of a spec's fields, where serde
+/// does not tell which of them it was.
+fn of_pods(spec: Value) -> Option<String> {
+    let error = serde_path_to_error::deserialize::<_, Workload>(spec).err()?;
+    Some(format!("spec.{error}"))
 }
 
 impl<M: Resource, S> Resource for Stored<M, S> {
@@ -69,5 +85,35 @@ impl<M: Resource, S> Resource for Stored<M, S> {
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube_events_core::crd::{Exporter, Ruler};
+
+    use super::*;
+
+    fn refused<M: DeserializeOwned>(spec: &Value) -> String {
+        let object = json!({"metadata": {"name": "a"}, "spec": spec});
+        let stored: Stored<M> = serde_json::from_value(object).unwrap();
+        stored.read.err().unwrap()
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let webhooks = json!([{"url": "http://a"}, {"url": "http://b", "timeout": "soon"}]);
+        let error = refused::<Exporter>(&json!({"sinks": {"webhooks": webhooks}}));
+        assert!(error.starts_with("spec.sinks.webhooks[1].timeout: not a duration"), "{error}");
+        let error = refused::<Exporter>(&json!({"sinks": {"webhook": []}}));
+        assert!(error.starts_with("spec.sinks.webhook: unknown field `webhook`"), "{error}");
+        let error = refused::<Ruler>(&json!({"replicas": "two"}));
+        assert!(error.starts_with("spec.replicas: invalid type"), "{error}");
+    }
+
+    #[test]
+    fn settings_of_pods_have_their_place_too() {
+        let error = refused::<Exporter>(&json!({"volumeMounts": [{"name": "a", "mountPath": 1}]}));
+        assert!(error.starts_with("spec.volumeMounts[0].mountPath: invalid type"), "{error}");
     }
 }

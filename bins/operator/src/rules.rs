@@ -235,7 +235,7 @@ fn unread(error: &str) -> Vec<Finding> {
         message,
     };
     vec![
-        finding("Accepted", "InvalidRule", format!("spec: {error}")),
+        finding("Accepted", "InvalidRule", error.to_owned()),
         finding("Programmed", "NotAccepted", String::new()),
     ]
 }

@@ -68,12 +68,25 @@ pub fn deserialize<'de, D: Deserializer<'de>>(
     text.map(|text| parse(&text).map_err(D::Error::custom)).transpose()
 }
 
+/// What [`parse`] reads, but for the forms with spaces and words. The numbers are bounded as a
+/// duration is.
 #[cfg(feature = "crd")]
-pub(crate) fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+const PATTERN: &str = concat!(
+    "^([0-9]{1,6}w)?([0-9]{1,6}d)?([0-9]{1,8}h)?([0-9]{1,10}m)?([0-9]{1,11}s)?",
+    "([0-9]{1,14}ms)?([0-9]{1,17}us)?([0-9]{1,18}ns)?([0-9]{1,8}[.][0-9]{1,9}(h|m|s|ms|us))?$",
+);
+
+/// The schema of a duration that is longer than nothing.
+#[cfg(feature = "crd")]
+pub(super) fn positive(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "string",
         "nullable": true,
-        "pattern": r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h|d|w))+$",
+        "maxLength": 64,
+        "x-kubernetes-validations": [{
+            "rule": format!("self.matches('{PATTERN}') && self.matches('[1-9]')"),
+            "message": "it has to be a duration like 10s, 1m30s or 24h, and longer than nothing",
+        }],
     })
 }
 
@@ -110,6 +123,22 @@ mod tests {
         for text in ["", "10", "soon", "-5s", "1mo", "1y"] {
             let error = parse(text).unwrap_err();
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        }
+    }
+
+    #[cfg(feature = "crd")]
+    #[test]
+    fn what_is_written_fits_the_schema() {
+        let pattern = regex::Regex::new(PATTERN).unwrap();
+        for text in ["10s", "1m30s", "1.5h", "250ms", "1h0.5s", "2w3d", "999999w", "18446744073s"] {
+            assert!(pattern.is_match(text) && parse(text).is_ok(), "{text}");
+        }
+        for millis in [1, 1500, 90_000, 5_400_000, 604_800_001] {
+            let text = format(Duration::from_millis(millis));
+            assert!(pattern.is_match(&text), "{text}");
+        }
+        for text in ["10", "1 h", "1mo", "-5s", "9999999w", "1.5d"] {
+            assert!(!pattern.is_match(text), "{text}");
         }
     }
 }

@@ -11,6 +11,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "crd")]
+use super::defaults::EVENT_VERSION;
 use super::{CheckpointConfig, StartFrom, Workload, sinks::ExporterSinks};
 
 /// An exporter: its pod, and where it delivers the cluster's Events.
@@ -29,7 +31,9 @@ use super::{CheckpointConfig, StartFrom, Workload, sinks::ExporterSinks};
         namespaced,
         derive = "PartialEq",
         status = "crate::crd::Status",
-        validation = kube::core::Rule::new("size(self.metadata.name) <= 63")
+        // What has such a name from before has to let its finalizers be taken off.
+        validation = kube::core::Rule::new("oldSelf.hasValue() || size(self.metadata.name) <= 63")
+            .optional_old_self(true)
             .message("the name becomes a label of the pods, and may have 63 characters at most"),
         printcolumn(
             name = "Available",
@@ -58,13 +62,15 @@ pub struct ExporterSpec {
     pub workload: Workload,
     /// The name of the cluster, which each Event is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 253)))]
     pub cluster: Option<String>,
     /// The API whose form Events are delivered in. Default: `corev1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(extend("enum" = ["corev1", "eventsv1"])))]
+    #[cfg_attr(feature = "crd", schemars(extend("enum" = ["corev1", "eventsv1"], "default" = EVENT_VERSION)))]
     pub event_version: Option<String>,
     /// Where a sink begins that has no checkpoint. Default: `held`.
     #[serde(default, skip_serializing_if = "StartFrom::is_default")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = StartFrom::default())))]
     pub start_from: StartFrom,
     /// Where the sinks' positions are kept over a restart. Default: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,9 +88,11 @@ pub struct ExporterSpec {
     pub namespaces: Vec<String>,
     /// Only Events with these labels, as `kubectl --selector` takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 4096)))]
     pub label_selector: Option<String>,
     /// Only Events with these fields, as `kubectl --field-selector` takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 4096)))]
     pub field_selector: Option<String>,
     /// Where Events are delivered; without it, nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]

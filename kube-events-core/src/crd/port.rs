@@ -52,7 +52,16 @@ impl schemars::JsonSchema for ServicePort {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "x-kubernetes-int-or-string": true })
+        schemars::json_schema!({
+            "x-kubernetes-int-or-string": true,
+            "maxLength": 15,
+            "x-kubernetes-validations": [{
+                "rule": "type(self) == int ? self >= 1 && self <= 65535 : \
+                    self.matches('^[0-9]+$') ? int(self) >= 1 && int(self) <= 65535 : \
+                    self.matches('^[a-zA-Z0-9-]+$')",
+                "message": "a port is a number from 1 to 65535 or the name of a port",
+            }],
+        })
     }
 }
 

@@ -75,7 +75,7 @@ pub struct EventRule {
     pub name: String,
     /// The condition, for example `type="Warning" and reason="FailedMount" and count>3`.
     #[serde(skip_serializing_if = "String::is_empty")]
-    #[cfg_attr(feature = "crd", schemars(length(max = 16384)))]
+    #[cfg_attr(feature = "crd", schemars(length(max = 16384), extend("x-kubernetes-validations" = super::schema::condition())))]
     pub condition: String,
     /// Labels of what follows, for example `severity: warning`.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
@@ -85,6 +85,7 @@ pub struct EventRule {
     pub annotations: BTreeMap<String, String>,
     /// Whether the rule counts. Default: `false`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = false)))]
     pub enable: bool,
     /// What follows: `notification` or `alert`. A rule without either never fires.
     #[serde(skip_serializing_if = "Option::is_none")]

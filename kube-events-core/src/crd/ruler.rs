@@ -12,6 +12,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "crd")]
+use super::defaults::REPLICAS;
 use super::{Workload, sinks::RulerSinks};
 
 /// Rulers: their pods, the Rules that they look at, and where notifications and alerts go.
@@ -30,8 +32,17 @@ use super::{Workload, sinks::RulerSinks};
         namespaced,
         derive = "PartialEq",
         status = "crate::crd::Status",
-        validation = kube::core::Rule::new("size(self.metadata.name) <= 63")
+        // What has such a name from before has to let its finalizers be taken off.
+        validation = kube::core::Rule::new("oldSelf.hasValue() || size(self.metadata.name) <= 63")
+            .optional_old_self(true)
             .message("the name becomes a label of the pods, and may have 63 characters at most"),
+        validation = kube::core::Rule::new(
+            "oldSelf.hasValue() || self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')"
+        )
+        .optional_old_self(true)
+        .message(
+            "the name becomes that of a Service: lower-case letters, digits and dashes, a letter first"
+        ),
         printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas"),
         printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas"),
         printcolumn(
@@ -58,13 +69,14 @@ use super::{Workload, sinks::RulerSinks};
 pub struct RulerSpec {
     /// How many pods there are. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(range(min = 0, max = 100)))]
+    #[cfg_attr(feature = "crd", schemars(range(min = 0, max = 100), extend("default" = REPLICAS)))]
     pub replicas: Option<i32>,
     /// The settings of the pods.
     #[serde(flatten)]
     pub workload: Workload,
     /// The name of the cluster, for Events that come without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 253)))]
     pub cluster: Option<String>,
     /// The namespaces whose Rules count. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

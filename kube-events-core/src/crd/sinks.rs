@@ -33,10 +33,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ByteSize, SecretSource, ServicePort, duration, null_is_empty};
+#[cfg(feature = "crd")]
+use super::{
+    defaults::{ALERT_DURATION, ALERTMANAGER_TIMEOUT, SERVICE_PATH, WEBHOOK_TIMEOUT},
+    schema,
+};
 
 /// Where an exporter delivers Events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
+#[cfg_attr(
+    feature = "crd",
+    schemars(extend("x-kubernetes-validations" = schema::exporter_sinks()))
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ExporterSinks {
     /// HTTP endpoints that get newline-delimited Events by POST.
@@ -55,6 +64,10 @@ pub struct ExporterSinks {
 /// Where a ruler delivers notifications and alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
+#[cfg_attr(
+    feature = "crd",
+    schemars(extend("x-kubernetes-validations" = schema::ruler_sinks()))
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RulerSinks {
     /// Alertmanagers that get the alerts.
@@ -93,26 +106,30 @@ pub enum RulerSinkType {
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
 #[cfg_attr(
     feature = "crd",
-    schemars(extend("x-kubernetes-validations" = [{"rule": "(has(self.url) && self.url != '') != has(self.service)", "message": "exactly one of url and service has to be set"}, {"rule": "!(has(self.bearerToken) && has(self.bearerTokenFile))", "message": "bearerToken cannot be set beside bearerTokenFile"}, {"rule": "!(has(self.basicAuth) && (has(self.bearerToken) || has(self.bearerTokenFile)))", "message": "basicAuth cannot be set beside bearerToken or bearerTokenFile"}]))
+    schemars(extend("x-kubernetes-validations" = schema::webhook()))
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct WebhookSink {
     /// The name of the sink's lane in checkpoints, logs and metrics. Without it the lane is named
     /// after the endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::lane"))]
     pub name: Option<String>,
     /// The address: `scheme://host:port/path`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(length(max = 2048)))]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::url"))]
     pub url: Option<String>,
     /// The Service, when the endpoint runs in the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceReference>,
-    /// Headers that every request carries.
+    /// Headers that every request carries. In a custom resource none with credentials, which
+    /// `bearerToken` and `basicAuth` take from Secrets.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::headers"))]
     pub headers: BTreeMap<String, String>,
     /// The file that holds the bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "super::file::optional_schema"))]
     pub bearer_token_file: Option<PathBuf>,
     /// The Secret that holds the bearer token; custom resources only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,15 +140,20 @@ pub struct WebhookSink {
     /// How https is spoken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
-    /// The longest time that a request may take, like `10s`.
+    /// The longest time that a request may take, like `10s`. Default: `30s`.
     #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::schema"))]
+    #[cfg_attr(
+        feature = "crd",
+        schemars(schema_with = "duration::positive", extend("default" = duration::format(WEBHOOK_TIMEOUT)))
+    )]
     pub timeout: Option<Duration>,
     /// How bodies are compressed. Default: `none`.
     #[serde(skip_serializing_if = "Compression::is_default")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = Compression::default())))]
     pub compression: Compression,
     /// The shape of a line. Default: `flat`.
     #[serde(skip_serializing_if = "EventFormat::is_default")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = EventFormat::default())))]
     pub format: EventFormat,
 }
 
@@ -140,7 +162,7 @@ pub struct WebhookSink {
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
 #[cfg_attr(
     feature = "crd",
-    schemars(extend("x-kubernetes-validations" = [{"rule": "(has(self.url) && self.url != '') != has(self.service)", "message": "exactly one of url and service has to be set"}, {"rule": "!(has(self.bearerToken) && has(self.bearerTokenFile))", "message": "bearerToken cannot be set beside bearerTokenFile"}, {"rule": "!(has(self.basicAuth) && (has(self.bearerToken) || has(self.bearerTokenFile)))", "message": "basicAuth cannot be set beside bearerToken or bearerTokenFile"}]))
+    schemars(extend("x-kubernetes-validations" = schema::webhook()))
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RulerWebhookSink {
@@ -149,28 +171,33 @@ pub struct RulerWebhookSink {
     /// Whether senders of events wait until the sink has accepted what came of them. A sink that is
     /// not required has a bounded queue of its own. Default: `true`.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = yes())))]
     pub required: bool,
     /// The name of the sink's lane in logs and metrics. Without it the lane is named after the
     /// endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::lane"))]
     pub name: Option<String>,
     /// The address: `scheme://host:port/path`. Configuration files of older rulers hold it under
     /// the key `namespace`, which is read too.
     #[serde(default, alias = "namespace", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(length(max = 2048)))]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::url"))]
     pub url: Option<String>,
     /// The Service, when the endpoint runs in the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceReference>,
-    /// Headers that every request carries.
+    /// Headers that every request carries. In a custom resource none with credentials, which
+    /// `bearerToken` and `basicAuth` take from Secrets.
     #[serde(
         default,
         deserialize_with = "null_is_empty",
         skip_serializing_if = "BTreeMap::is_empty"
     )]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::headers"))]
     pub headers: BTreeMap<String, String>,
     /// The file that holds the bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "super::file::optional_schema"))]
     pub bearer_token_file: Option<PathBuf>,
     /// The Secret that holds the bearer token; custom resources only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -181,15 +208,20 @@ pub struct RulerWebhookSink {
     /// How https is spoken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
-    /// The longest time that a request may take, like `10s`.
+    /// The longest time that a request may take, like `10s`. Default: `30s`.
     #[serde(default, with = "duration", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::schema"))]
+    #[cfg_attr(
+        feature = "crd",
+        schemars(schema_with = "duration::positive", extend("default" = duration::format(WEBHOOK_TIMEOUT)))
+    )]
     pub timeout: Option<Duration>,
     /// How bodies are compressed. Default: `none`.
     #[serde(default, skip_serializing_if = "Compression::is_default")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = Compression::default())))]
     pub compression: Compression,
     /// The shape of the event in a notification. Default: `flat`.
     #[serde(default, skip_serializing_if = "EventFormat::is_default")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = EventFormat::default())))]
     pub format: EventFormat,
 }
 
@@ -198,49 +230,59 @@ pub struct RulerWebhookSink {
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
 #[cfg_attr(
     feature = "crd",
-    schemars(extend("x-kubernetes-validations" = [{"rule": "(has(self.urls) && size(self.urls) > 0) != (has(self.namespace) && has(self.name))", "message": "exactly one of urls, and namespace with name, has to be set"}, {"rule": "has(self.namespace) == has(self.name)", "message": "namespace and name belong together"}, {"rule": "!(has(self.bearerToken) && has(self.bearerTokenFile))", "message": "bearerToken cannot be set beside bearerTokenFile"}, {"rule": "!(has(self.basicAuth) && (has(self.bearerToken) || has(self.bearerTokenFile)))", "message": "basicAuth cannot be set beside bearerToken or bearerTokenFile"}]))
+    schemars(extend("x-kubernetes-validations" = schema::alertmanager()))
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RulerAlertmanagerSink {
     /// The name of the sink's lane in logs and metrics. (`name` is the Service's.) Without it the
     /// lane is named after the Alertmanager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::lane"))]
     pub lane: Option<String>,
     /// Whether senders of events wait until the Alertmanager has accepted what came of them.
     /// Default: `true`.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = yes())))]
     pub required: bool,
     /// The namespace of the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::optional_service"))]
     pub namespace: Option<String>,
     /// The name of the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::optional_service"))]
     pub name: Option<String>,
-    /// The Service's port. Default: 9093.
+    /// The Service's port. Without it 9093; it is not written into the object, as it must not stand
+    /// beside `urls`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<ServicePort>,
-    /// The port of the replicas. Default: what the Service says of `port`.
+    /// The port of the replicas. Without it, what the Service says of `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_port: Option<ServicePort>,
     /// How the replicas are spoken to. Default: `http`.
     #[serde(default, skip_serializing_if = "Scheme::is_default")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = Scheme::default())))]
     pub scheme: Scheme,
     /// The path in front of `/api/v2/alerts`, if Alertmanager is served below one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 2048)))]
     pub path: Option<String>,
     /// The base addresses of all replicas, in place of a Service.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(feature = "crd", schemars(length(max = 32), inner(length(min = 1, max = 2048))))]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::urls"))]
     pub urls: Vec<String>,
-    /// Headers that every request carries.
+    /// Headers that every request carries. In a custom resource none with credentials, which
+    /// `bearerToken` and `basicAuth` take from Secrets.
     #[serde(
         default,
         deserialize_with = "null_is_empty",
         skip_serializing_if = "BTreeMap::is_empty"
     )]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::headers"))]
     pub headers: BTreeMap<String, String>,
     /// The file that holds the bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "super::file::optional_schema"))]
     pub bearer_token_file: Option<PathBuf>,
     /// The Secret that holds the bearer token; custom resources only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -251,17 +293,23 @@ pub struct RulerAlertmanagerSink {
     /// How https is spoken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
-    /// The longest time that a request may take, like `10s`.
+    /// The longest time that a request may take, like `10s`. Default: `10s`.
     #[serde(default, with = "duration", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::schema"))]
+    #[cfg_attr(
+        feature = "crd",
+        schemars(schema_with = "duration::positive", extend("default" = duration::format(ALERTMANAGER_TIMEOUT)))
+    )]
     pub timeout: Option<Duration>,
     /// How long an alert fires after it was sent. Default: `5m`.
     #[serde(default, with = "duration", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::schema"))]
+    #[cfg_attr(
+        feature = "crd",
+        schemars(schema_with = "duration::positive", extend("default" = duration::format(ALERT_DURATION)))
+    )]
     pub alert_duration: Option<Duration>,
     /// The age from which on an event raises no alert any more, like `15m`. Default: no limit.
     #[serde(default, with = "duration", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::schema"))]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::positive"))]
     pub max_alert_age: Option<Duration>,
 }
 
@@ -272,6 +320,7 @@ pub struct RulerAlertmanagerSink {
 pub struct StdoutSink {
     /// The shape of a line. Default: `auto`.
     #[serde(skip_serializing_if = "StdoutFormat::is_default")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = StdoutFormat::default())))]
     pub format: StdoutFormat,
 }
 
@@ -284,9 +333,11 @@ pub struct RulerStdoutSink {
     pub r#type: RulerSinkType,
     /// Whether senders of events wait until the line is written. Default: `true`.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = yes())))]
     pub required: bool,
     /// The shape of a line. Default: `auto`.
     #[serde(default, skip_serializing_if = "StdoutFormat::is_default")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = StdoutFormat::default())))]
     pub format: StdoutFormat,
 }
 
@@ -298,6 +349,7 @@ pub struct FileSink {
     /// The name of the sink's lane in checkpoints, logs and metrics. Without it the lane is named
     /// after the path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::lane"))]
     pub name: Option<String>,
     /// The file that is written; rotated ones get a time in their names. In a custom resource it lies
     /// below one of `volumeMounts`.
@@ -308,7 +360,7 @@ pub struct FileSink {
     pub max_size: Option<ByteSize>,
     /// The age at which a file is rotated, like `24h`. Default: no limit.
     #[serde(default, with = "duration", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::schema"))]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::positive"))]
     pub max_age: Option<Duration>,
     /// How many rotated files are kept; the oldest go. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -316,6 +368,7 @@ pub struct FileSink {
     pub max_files: Option<NonZeroU32>,
     /// Whether rotated files are compressed with gzip. Default: `false`.
     #[serde(default, skip_serializing_if = "is_no")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = false)))]
     pub compress: bool,
 }
 
@@ -328,10 +381,12 @@ pub struct RulerFileSink {
     pub r#type: RulerSinkType,
     /// Whether senders of events wait until the line is written. Default: `true`.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = yes())))]
     pub required: bool,
     /// The name of the sink's lane in logs and metrics. Without it the lane is named after the
     /// path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::lane"))]
     pub name: Option<String>,
     /// The file that is written; rotated ones get a time in their names. In a custom resource it lies
     /// below one of `volumeMounts`.
@@ -342,7 +397,7 @@ pub struct RulerFileSink {
     pub max_size: Option<ByteSize>,
     /// The age at which a file is rotated, like `24h`. Default: no limit.
     #[serde(default, with = "duration", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::schema"))]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::positive"))]
     pub max_age: Option<Duration>,
     /// How many rotated files are kept; the oldest go. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -350,6 +405,7 @@ pub struct RulerFileSink {
     pub max_files: Option<NonZeroU32>,
     /// Whether rotated files are compressed with gzip. Default: `false`.
     #[serde(default, skip_serializing_if = "is_no")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = false)))]
     pub compress: bool,
 }
 
@@ -359,17 +415,21 @@ pub struct RulerFileSink {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceReference {
     /// The namespace of the Service.
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::service"))]
     pub namespace: String,
     /// The name of the Service.
+    #[cfg_attr(feature = "crd", schemars(schema_with = "schema::service"))]
     pub name: String,
-    /// The port of the Service. Default: the scheme's.
+    /// The port of the Service. Without it the scheme's: 80, or 443 for `https`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<ServicePort>,
     /// The path of the endpoint, with or without a slash in front. Default: `/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 2048), extend("default" = SERVICE_PATH)))]
     pub path: Option<String>,
     /// How the endpoint is spoken to. Default: `http`.
     #[serde(default, skip_serializing_if = "Scheme::is_default")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = Scheme::default())))]
     pub scheme: Scheme,
 }
 
@@ -390,7 +450,7 @@ pub enum Scheme {
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
 #[cfg_attr(
     feature = "crd",
-    schemars(extend("x-kubernetes-validations" = [{"rule": "!(has(self.password) && has(self.passwordFile))", "message": "password cannot be set beside passwordFile"}]))
+    schemars(extend("x-kubernetes-validations" = schema::basic_auth()))
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BasicAuth {
@@ -398,6 +458,7 @@ pub struct BasicAuth {
     pub username: String,
     /// The file that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "super::file::optional_schema"))]
     pub password_file: Option<PathBuf>,
     /// The Secret that holds the password; custom resources only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -409,24 +470,27 @@ pub struct BasicAuth {
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
 #[cfg_attr(
     feature = "crd",
-    schemars(extend("x-kubernetes-validations" = [{"rule": "!(has(self.ca) && has(self.caFile)) && !(has(self.cert) && has(self.certFile)) && !(has(self.key) && has(self.keyFile))", "message": "a Secret cannot be set beside a file for the same thing"}, {"rule": "(has(self.cert) || has(self.certFile)) == (has(self.key) || has(self.keyFile))", "message": "our own certificate and its key belong together"}, {"rule": "!has(self.serverName) || has(self.ca) || has(self.caFile)", "message": "serverName needs ca or caFile"}, {"rule": "!has(self.serverName) || !has(self.insecureSkipVerify) || !self.insecureSkipVerify", "message": "serverName has no effect beside insecureSkipVerify"}]))
+    schemars(extend("x-kubernetes-validations" = schema::tls()))
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TlsSettings {
     /// The certificates of the authorities that are trusted, in place of the usual ones.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "super::file::optional_schema"))]
     pub ca_file: Option<PathBuf>,
     /// The Secret that holds these certificates; custom resources only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<SecretSource>,
     /// Our own certificate and its chain.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "super::file::optional_schema"))]
     pub cert_file: Option<PathBuf>,
     /// The Secret that holds our own certificate; custom resources only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cert: Option<SecretSource>,
     /// The private key of our own certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "super::file::optional_schema"))]
     pub key_file: Option<PathBuf>,
     /// The Secret that holds the private key; custom resources only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -436,6 +500,7 @@ pub struct TlsSettings {
     pub server_name: Option<String>,
     /// Whether any certificate of the server is taken. Default: `false`.
     #[serde(skip_serializing_if = "is_no")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = false)))]
     pub insecure_skip_verify: bool,
 }
 

@@ -82,7 +82,12 @@ impl schemars::JsonSchema for ByteSize {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "x-kubernetes-int-or-string": true,
-            "pattern": "^[0-9]+([KMGT]i|[kMGT])?$",
+            "maxLength": 20,
+            "x-kubernetes-validations": [{
+                "rule": "type(self) == int ? self > 0 : self.matches('[1-9]') && self.matches(\
+                    '^([0-9]{1,18}|[0-9]{1,15}(Ki|k)|[0-9]{1,12}(Mi|M)|[0-9]{1,9}(Gi|G)|[0-9]{1,6}(Ti|T))$')",
+                "message": "it has to be a number of bytes like 100Mi, 1G or 65536, and more than none",
+            }],
         })
     }
 }

@@ -289,3 +289,136 @@ fn definitions_are_smaller_than_what_an_api_server_stores() {
         assert!(serde_json::to_string(&crd).unwrap().len() < 500_000);
     }
 }
+
+/// Writes defaults into a value where its fields are missing, as an API server does.
+fn fill(schema: &Value, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+                if let Some(default) = property.get("default") {
+                    fields.entry(name).or_insert_with(|| default.clone());
+                }
+                if let Some(field) = fields.get_mut(name) {
+                    fill(property, field);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(&schema["items"], item)),
+        _ => {}
+    }
+}
+
+/// Specs in which each object that has defaults is there, with no more than it needs.
+fn bare() -> Vec<(&'static str, Value)> {
+    let service = json!({"namespace": "n", "name": "s"});
+    let webhook = json!({"type": "alert", "service": service, "tls": {}});
+    let alertmanager = json!({"namespace": "n", "name": "a", "tls": {}});
+    vec![
+        (
+            "Exporter",
+            json!({"monitoring": {}, "sinks": {
+                "stdout": {}, "files": [{"path": "/f"}],
+                "webhooks": [{"service": service, "tls": {}}],
+            }}),
+        ),
+        (
+            "Ruler",
+            json!({"monitoring": {}, "sinks": {
+                "stdout": {"type": "alert"}, "files": [{"type": "alert", "path": "/f"}],
+                "webhooks": [webhook], "alertmanagers": [alertmanager], "alertmanager": alertmanager,
+            }}),
+        ),
+        ("Rule", json!({"rules": [{}]})),
+    ]
+}
+
+/// The values that a type has for what is missing. What it leaves open is filled by constants, which
+/// the schema has from the same place.
+fn read(kind: &str, spec: &Value) -> Value {
+    fn spec_of<T: DeserializeOwned + std::fmt::Debug>(spec: &Value) -> String {
+        format!("{:?}", from_value::<T>(spec.clone()).unwrap())
+    }
+    json!(match kind {
+        "Exporter" => spec_of::<ExporterSpec>(spec),
+        "Ruler" => spec_of::<RulerSpec>(spec),
+        _ => spec_of::<RuleSpec>(spec),
+    })
+}
+
+/// What a type takes `None` for, as the programs fill it.
+fn open(kind: &str, spec: &mut Value) {
+    use super::defaults::*;
+    let seconds = |duration| json!(duration::format(duration));
+    let mut set = |pointer: &str, field: &str, value: Value| {
+        if let Some(Value::Object(fields)) = spec.pointer_mut(pointer) {
+            fields.insert(field.to_owned(), value);
+        }
+    };
+    match kind {
+        "Exporter" => set("", "eventVersion", json!(EVENT_VERSION)),
+        "Ruler" => set("", "replicas", json!(REPLICAS)),
+        _ => return,
+    }
+    set("", "terminationGracePeriodSeconds", json!(TERMINATION_GRACE_PERIOD));
+    set("/sinks/webhooks/0", "timeout", seconds(WEBHOOK_TIMEOUT));
+    set("/sinks/webhooks/0/service", "path", json!(SERVICE_PATH));
+    for alertmanager in ["/sinks/alertmanagers/0", "/sinks/alertmanager"] {
+        set(alertmanager, "timeout", seconds(ALERTMANAGER_TIMEOUT));
+        set(alertmanager, "alertDuration", seconds(ALERT_DURATION));
+    }
+}
+
+#[test]
+fn what_an_api_server_fills_in_is_what_counts_without_it() {
+    for (kind, spec) in bare() {
+        let definition = all().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
+        let (mut filled, mut opened) = (spec.clone(), spec);
+        fill(&schema(&definition)["properties"]["spec"], &mut filled);
+        open(kind, &mut opened);
+        assert_ne!(filled, opened, "{kind} has defaults");
+        assert_eq!(read(kind, &filled), read(kind, &opened));
+    }
+}
+
+#[test]
+fn no_default_is_missed_by_the_test_of_defaults() {
+    let mut unseen = Vec::new();
+    for (kind, mut spec) in bare() {
+        let definition = all().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
+        let schema = &schema(&definition)["properties"]["spec"];
+        fill(schema, &mut spec);
+        walk("", schema, &mut |path, schema| {
+            let pointer = path.replace(".items", "/0").replace('.', "/");
+            if let Some(default) = schema.get("default")
+                && spec.pointer(&pointer) != Some(default)
+            {
+                unseen.push(format!("{kind}{path}"));
+            }
+        });
+    }
+    assert_eq!(unseen, Vec::<String>::new());
+}
+
+#[test]
+fn what_a_description_calls_a_default_is_one() {
+    // Absence is what these mean; there is no value for it.
+    let absent = ["all", "nowhere", "none", "no limit", "the host of the address"];
+    for crd in all() {
+        walk("", &schema(&crd), &mut |path, schema| {
+            let said =
+                schema["description"].as_str().and_then(|text| text.split("Default: ").nth(1));
+            let ours = !path.contains("Probe") && !path.contains("olumes");
+            let Some(said) = said.filter(|_| ours) else { return };
+            let said = said.split(['.', ',']).next().unwrap_or_default().trim_matches('`');
+            let default = schema.get("default").map(|default| match default {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            });
+            assert!(
+                default.as_deref() == Some(said) || absent.contains(&said) && default.is_none(),
+                "{}{path} says {said:?}, and has {default:?}",
+                crd.spec.names.kind,
+            );
+        });
+    }
+}

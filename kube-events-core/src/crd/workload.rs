@@ -17,17 +17,21 @@ use k8s_openapi::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "crd")]
+use super::defaults::TERMINATION_GRACE_PERIOD;
+
 /// The settings of pods that Exporter and Ruler share: the fields that a pod template has too, and
 /// the objects around the pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Workload {
-    /// The image of the container. Default: the one that the operator was installed with, which also
-    /// takes the place of images of the Go project (`kubesphere/kube-events-…`).
+    /// The image of the container. Without it, the one that the operator was installed with, which
+    /// also takes the place of images of the Go project (`kubesphere/kube-events-…`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// When the image is pulled.
+    /// When the image is pulled. Without it by the image's tag: `Always` for `latest`, else
+    /// `IfNotPresent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "crd",
@@ -59,39 +63,45 @@ pub struct Workload {
     /// Labels of the pods, beside the operator's own, which win.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pod_labels: BTreeMap<String, String>,
-    /// The container's requests and limits. Default: 20m and 32Mi are requested, no limits.
+    /// The container's requests and limits. Without any, 20m and 32Mi are requested; this is not
+    /// written into the object, where it would stay beside limits that are set later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
     /// Environment variables of the container, beside its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
-    /// Volumes of the pod, beside its own.
+    /// Volumes of the pod, beside its own, of which `config` is one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(
+        feature = "crd",
+        schemars(extend("x-kubernetes-validations" = super::schema::volumes()))
+    )]
     pub volumes: Vec<Volume>,
     /// Where the container sees the volumes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volume_mounts: Vec<VolumeMount>,
     /// How long the pods may take to end, seconds. Default: 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(range(min = 0)))]
+    #[cfg_attr(feature = "crd", schemars(range(min = 0), extend("default" = TERMINATION_GRACE_PERIOD)))]
     pub termination_grace_period_seconds: Option<i64>,
-    /// When the container is started anew. Default: when `/healthz` does not answer.
+    /// When the container is started anew. Without it, when `/healthz` does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness_probe: Option<Probe>,
-    /// When the container is ready. Default: when `/readyz` says so.
+    /// When the container is ready. Without it, when `/readyz` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readiness_probe: Option<Probe>,
-    /// The pod's security context. Default: what the *restricted* Pod Security Standard asks for.
+    /// The pod's security context. Without it, what the *restricted* Pod Security Standard asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_context: Option<PodSecurityContext>,
-    /// The container's security context. Default: what the *restricted* Pod Security Standard asks
+    /// The container's security context. Without it, what the *restricted* Pod Security Standard asks
     /// for, and a root file system that cannot be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_security_context: Option<SecurityContext>,
     /// A `NetworkPolicy` for the pods. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<NetworkAccess>,
-    /// A `PodDisruptionBudget` for the pods. Default: for two replicas and more, one at a time.
+    /// A `PodDisruptionBudget` for the pods. Without it there is one for two replicas and more: one
+    /// pod at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_disruption_budget: Option<DisruptionBudget>,
     /// What the Prometheus operator is told, where its custom resources are known.

@@ -1,6 +1,6 @@
 //! What an Exporter asks for.
 
-use kube_events_core::crd::ExporterSpec;
+use kube_events_core::crd::{ExporterSpec, defaults::EVENT_VERSION};
 use kube_events_sinks::Context;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ pub(super) fn desired(
         image: image.name.clone(),
         replicas: 1,
         strategy: strategy(spec.checkpoint.is_some()),
-        arguments: spec.event_version.iter().map(|api| format!("--event.version={api}")).collect(),
+        arguments: arguments(spec),
     };
     let reach = match (only, spec.namespaces.as_slice()) {
         (Some(namespace), _) => Reach::Namespaces(vec![namespace.to_owned()]),
@@ -35,6 +35,12 @@ pub(super) fn desired(
     };
     let parts = Parts { config, image, shape, own: Vec::new(), peers: Vec::new(), reach };
     parts.gather(parent, &written["sinks"])
+}
+
+/// What is the default of the program too is not said.
+fn arguments(spec: &ExporterSpec) -> Vec<String> {
+    let version = spec.event_version.as_deref().filter(|version| *version != EVENT_VERSION);
+    version.map(|version| format!("--event.version={version}")).into_iter().collect()
 }
 
 /// Two exporters at a time deliver twice, but one whose sink is in trouble is not ready and must not

@@ -7,6 +7,7 @@ use k8s_openapi::api::{
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
+use kube_events_core::crd::defaults::TERMINATION_GRACE_PERIOD;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -83,6 +84,8 @@ fn pod(parent: &Parent<'_>, config: &Config, shape: &Shape) -> Result<Value, Inv
     volumes.extend(list(&workload.volumes)?);
     let mut pod = json!({
         "serviceAccountName": parent.name,
+        "terminationGracePeriodSeconds":
+            workload.termination_grace_period_seconds.unwrap_or(TERMINATION_GRACE_PERIOD),
         "securityContext": given_or(workload.security_context.as_ref(), || json!({
             "runAsNonRoot": true,
             "fsGroup": USER,
@@ -102,7 +105,6 @@ fn pod(parent: &Parent<'_>, config: &Config, shape: &Shape) -> Result<Value, Inv
     set("topologySpreadConstraints", spread(parent)?);
     set("priorityClassName", value(&workload.priority_class_name)?);
     set("imagePullSecrets", value(&workload.image_pull_secrets)?);
-    set("terminationGracePeriodSeconds", value(&workload.termination_grace_period_seconds)?);
     Ok(pod)
 }
 

@@ -1,7 +1,7 @@
 //! What a Ruler asks for.
 
 use k8s_openapi::api::core::v1::Service;
-use kube_events_core::crd::RulerSpec;
+use kube_events_core::crd::{RulerSpec, defaults::REPLICAS};
 use kube_events_sinks::Context;
 use serde_json::json;
 
@@ -26,7 +26,7 @@ pub(super) fn desired(
     }
     let shape = Shape {
         image: image.name.clone(),
-        replicas: spec.replicas.unwrap_or(1),
+        replicas: spec.replicas.unwrap_or(REPLICAS),
         strategy: json!({
             "type": "RollingUpdate",
             "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
