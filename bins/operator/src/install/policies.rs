@@ -21,6 +21,14 @@ pub(super) fn objects(namespace: &str) -> Vec<Value> {
         let binding = json!({"spec": {"policyName": name, "validationActions": ["Deny"]}});
         objects.push(object(VERSION, "ValidatingAdmissionPolicyBinding", name, binding));
     }
+    for (name, spec) in [
+        ("kube-events-exporter-passwords", passwords("exporters", &[WEBHOOKS])),
+        ("kube-events-ruler-passwords", passwords("rulers", &[WEBHOOKS, LIST, SINGLE])),
+    ] {
+        objects.push(object(VERSION, "ValidatingAdmissionPolicy", name, json!({"spec": spec})));
+        let binding = json!({"spec": {"policyName": name, "validationActions": ["Warn"]}});
+        objects.push(object(VERSION, "ValidatingAdmissionPolicyBinding", name, binding));
+    }
     objects
 }
 
@@ -153,10 +161,64 @@ fn ruler_reach() -> Value {
     })
 }
 
+/// Where addresses are: a list of sinks below `spec.sinks` or one sink, and the field of a sink.
+struct Addresses {
+    field: &'static str,
+    is_list: bool,
+    of_sink: &'static str,
+}
+
+const WEBHOOKS: Addresses = Addresses { field: "webhooks", is_list: true, of_sink: "url" };
+const LIST: Addresses = Addresses { field: "alertmanagers", is_list: true, of_sink: "urls" };
+const SINGLE: Addresses = Addresses { field: "alertmanager", is_list: false, of_sink: "urls" };
+
+/// Warns of users and passwords in addresses, where everybody sees them who may read the object. The
+/// Go project took them, so they are not refused.
+fn passwords(resource: &str, places: &[Addresses]) -> Value {
+    let validation = |addresses: &Addresses| {
+        let Addresses { field, of_sink, .. } = addresses;
+        json!({
+            "expression": addresses.expression(),
+            "message": format!(
+                "an address in spec.sinks.{field} names a user, in plain text for all who may read \
+                 the object: leave the user out of {of_sink}, and set basicAuth with a password that \
+                 is a secretKeyRef"
+            ),
+        })
+    };
+    json!({
+        "failurePolicy": "Ignore",
+        "matchConstraints": constraints(resource),
+        "matchConditions": [spec_changes()],
+        "validations": places.iter().map(validation).collect::<Value>(),
+    })
+}
+
 /// The operator takes a finalizer off, and the garbage collector marks; neither asks for more.
 fn spec_changes() -> Value {
     json!({
         "name": "spec-changes",
         "expression": "oldObject == null || object.spec != oldObject.spec",
     })
+}
+
+// === impl Addresses ===
+
+impl Addresses {
+    /// Holds if no address names a user.
+    fn expression(&self) -> String {
+        let Self { field, is_list, of_sink } = self;
+        let sinks = format!("object.spec.sinks.{field}");
+        let plain = |address: &str| format!("!{address}.matches('^[^/?#]*//[^/?#]*@')");
+        let of = |sink: &str| {
+            let value = format!("{sink}.{of_sink}");
+            let all = match *of_sink {
+                "urls" => format!("{value}.all(url, {})", plain("url")),
+                _ => plain(&value),
+            };
+            format!("!has({value}) || {all}")
+        };
+        let each = if *is_list { format!("{sinks}.all(sink, {})", of("sink")) } else { of(&sinks) };
+        format!("!has(object.spec.sinks) || !has({sinks}) || {each}")
+    }
 }
