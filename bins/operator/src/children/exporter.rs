@@ -21,6 +21,7 @@ pub(super) fn desired(
     for (place, sink) in spec.sinks.iter().flat_map(|sinks| &sinks.files).enumerate() {
         files::check(parent.workload, &format!("sinks.files[{place}].path"), &sink.path)?;
     }
+    files::check_read(parent.workload, &written["sinks"])?;
     let image = parent.image(&settings.exporter_image);
     let shape = Shape {
         image: image.name.clone(),

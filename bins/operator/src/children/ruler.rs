@@ -19,6 +19,7 @@ pub(super) fn desired(
     for (place, sink) in spec.sinks.iter().flat_map(|sinks| &sinks.files).enumerate() {
         files::check(parent.workload, &format!("sinks.files[{place}].path"), &sink.path)?;
     }
+    files::check_read(parent.workload, &written["sinks"])?;
     let image = parent.image(&settings.ruler_image);
     let mut arguments = vec![format!("--rules-namespace={}", settings.namespace)];
     if settings.namespaced {
