@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 /// Headers whose values are secrets: these come from files.
 const SECRET_HEADERS: &str = "authorization|proxy-authorization|cookie";
 
+const ADDRESS: &str = "the address has to begin with http:// or https:// and a host";
+
 /// A rule of CEL, and what its refusal says.
 fn rule(rule: &str, message: &str) -> Value {
     json!({ "rule": rule, "message": message })
@@ -42,8 +44,6 @@ pub(super) fn urls(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-const ADDRESS: &str = "the address has to begin with http:// or https:// and a host";
-
 /// Headers of requests.
 pub(super) fn headers(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -60,27 +60,21 @@ pub(super) fn headers(_: &mut SchemaGenerator) -> Schema {
 
 /// The name of a Service or of its namespace.
 pub(super) fn service(_: &mut SchemaGenerator) -> Schema {
-    let mut schema = json_schema!({"type": "string"});
-    schema.ensure_object().extend(service_name());
-    schema
-}
-
-/// Like [`service`], for a field that may be missing.
-pub(super) fn optional_service(_: &mut SchemaGenerator) -> Schema {
-    let mut schema = json_schema!({"type": "string", "nullable": true});
-    schema.ensure_object().extend(service_name());
-    schema
-}
-
-fn service_name() -> serde_json::Map<String, Value> {
-    let bounds = json!({
+    json_schema!({
+        "type": "string",
         "maxLength": 253,
         "x-kubernetes-validations": [rule(
             "self.matches('^[A-Za-z0-9-]+$')",
             "the name of a Service or of its namespace has letters, digits and dashes only",
         )],
-    });
-    bounds.as_object().cloned().unwrap_or_default()
+    })
+}
+
+/// Like [`service`], for a field that may be missing.
+pub(super) fn optional_service(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = service(generator);
+    schema.insert("nullable".to_owned(), true.into());
+    schema
 }
 
 /// The name of a lane.

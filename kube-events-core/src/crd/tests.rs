@@ -347,7 +347,10 @@ fn read(kind: &str, spec: &Value) -> Value {
 
 /// What a type takes `None` for, as the programs fill it.
 fn open(kind: &str, spec: &mut Value) {
-    use super::defaults::*;
+    use super::defaults::{
+        ALERT_DURATION, ALERTMANAGER_TIMEOUT, EVENT_VERSION, REPLICAS, SERVICE_PATH,
+        TERMINATION_GRACE_PERIOD, WEBHOOK_TIMEOUT,
+    };
     let seconds = |duration| json!(duration::format(duration));
     let mut set = |pointer: &str, field: &str, value: Value| {
         if let Some(Value::Object(fields)) = spec.pointer_mut(pointer) {

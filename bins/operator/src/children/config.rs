@@ -132,6 +132,7 @@ fn each_object(value: &mut Value, visit: &mut dyn FnMut(&mut Map<String, Value>)
 
 #[cfg(test)]
 mod tests {
+    use kube_events_core::crd::defaults;
     use serde_json::json;
 
     use super::*;
@@ -174,6 +175,12 @@ mod tests {
             |version| json!({"eventVersion": version, "fieldSelector": "regarding.kind=Pod"});
         assert!(refused(by_kind("corev1")).is_some());
         assert_eq!(refused(by_kind("eventsv1")), None);
+    }
+
+    #[test]
+    fn the_api_that_an_object_asks_for_by_default_is_the_program_s() {
+        let named = EventVersion::from_str(defaults::EVENT_VERSION, false);
+        assert_eq!(named, Ok(EventVersion::default()));
     }
 
     #[test]

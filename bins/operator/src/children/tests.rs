@@ -202,3 +202,26 @@ fn host_paths_are_what_the_restricted_standard_forbids() {
     let desired = exporter.desired(&Settings::default(), &Context::default()).unwrap();
     assert!(desired.unrestricted.unwrap().contains("logs"));
 }
+
+#[test]
+fn what_the_api_server_fills_in_changes_no_pod() {
+    fn deployment<M: Managed + DeserializeOwned>(kind: &str, spec: &Value) -> Option<Value> {
+        let object: M = object(kind, spec);
+        let desired = object.desired(&Settings::default(), &Context::default()).unwrap();
+        let mut children = desired.children.into_iter();
+        children.find(|child| child.resource.kind == "Deployment")?.object
+    }
+    let plain = json!({"sinks": {"stdout": {"type": "alert"}}});
+    let mut filled = plain.clone();
+    filled["replicas"] = json!(1);
+    filled["terminationGracePeriodSeconds"] = json!(30);
+    filled["sinks"]["stdout"] = json!({"type": "alert", "required": true, "format": "auto"});
+    assert_eq!(deployment::<Ruler>("Ruler", &plain), deployment::<Ruler>("Ruler", &filled));
+    let plain = json!({});
+    let filled = json!({
+        "eventVersion": "corev1", "startFrom": "held", "terminationGracePeriodSeconds": 30,
+    });
+    let before = deployment::<Exporter>("Exporter", &plain);
+    assert!(before.is_some());
+    assert_eq!(before, deployment::<Exporter>("Exporter", &filled));
+}
