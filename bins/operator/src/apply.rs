@@ -16,6 +16,10 @@ use crate::{
     takeover,
 };
 
+/// A version that no object has: what is applied with it creates an object, and is a conflict if there
+/// is one. A plain apply would change what somebody else made since it was looked for.
+const NEVER: &str = "1";
+
 /// What became of one child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -24,6 +28,8 @@ pub(crate) enum Outcome {
     Created,
     /// It differed, and is now as it has to be.
     Changed,
+    /// It was the Go project's operator's, and is now as it has to be.
+    TakenOver,
     Deleted,
 }
 
@@ -62,10 +68,25 @@ pub(crate) struct Roles {
 
 /// Brings one child to where it has to be, and writes only if it is not there.
 ///
+/// What is written is the object that was read, or was not there: if somebody made or replaced it
+/// in between, it is read anew, as it may not be ours.
+///
 /// # Errors
 ///
 /// If it belongs to somebody else, or the API server refuses.
 pub(crate) async fn apply(
+    client: &Client,
+    owner: &Owner,
+    child: &Child,
+    roles: &Roles,
+) -> Result<Outcome, ApplyError> {
+    match attempt(client, owner, child, roles).await {
+        Err(error) if error.is_outdated() => attempt(client, owner, child, roles).await,
+        result => result,
+    }
+}
+
+async fn attempt(
     client: &Client,
     owner: &Owner,
     child: &Child,
@@ -103,25 +124,30 @@ pub(crate) async fn apply(
         Ownership::Role(role) => roles.uid(role, child).await?,
         Ownership::Object => None,
     };
-    let desired = child.complete(object.clone(), owner, role);
+    let mut desired = child.complete(object.clone(), owner, role);
     let params = PatchParams::apply(names::OPERATOR).force();
     let Some(live) = live else {
+        desired["metadata"]["resourceVersion"] = json!(NEVER);
         let applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
         return applied.map(|_| Outcome::Created).map_err(failed);
     };
-    takeover::claim(&api, &live).await.map_err(failed)?;
+    let is_former = takeover::claim(&api, &live).await.map_err(failed)?;
+    let as_was = if is_former { Outcome::TakenOver } else { Outcome::Unchanged };
     let held = serde_json::to_value(&live).unwrap_or_default();
     if covers(&held, &desired) {
-        return Ok(Outcome::Unchanged);
+        return Ok(as_was);
     }
     if roles_differ(&held, &desired) {
         // A binding cannot be turned to another role.
         delete(&api, &live).await.map_err(failed)?;
+        desired["metadata"]["resourceVersion"] = json!(NEVER);
+    } else {
+        desired["metadata"]["uid"] = json!(live.metadata.uid);
     }
     let applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await.map_err(failed)?;
     // The API server may write down a value otherwise than it was asked for.
     let same = applied.metadata.resource_version == live.metadata.resource_version;
-    Ok(if same { Outcome::Unchanged } else { Outcome::Changed })
+    Ok(if same || is_former { as_was } else { Outcome::Changed })
 }
 
 pub(crate) async fn delete(
@@ -168,6 +194,14 @@ fn roles_differ(live: &Value, desired: &Value) -> bool {
 // === impl ApplyError ===
 
 impl ApplyError {
+    /// Whether what was to be written is another object than the one that was read.
+    fn is_outdated(&self) -> bool {
+        let Self::Api { source: kube::Error::Api(status), .. } = self else { return false };
+        let mut causes = status.details.iter().flat_map(|details| &details.causes);
+        status.code == 409
+            || status.code == 422 && causes.any(|cause| cause.field == "metadata.uid")
+    }
+
     /// Whether the API server did not answer, or asked for patience.
     pub(crate) fn is_unanswered(&self) -> bool {
         let Self::Api { source, .. } = self else { return false };

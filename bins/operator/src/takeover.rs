@@ -28,13 +28,13 @@ pub(crate) const FORMER_WEBHOOKS: (&str, &str) =
 
 /// Makes fields that the Go project's operator wrote by update our own, so that those that are no
 /// longer wanted (the reloader's container) go with the next apply. Once for an object; what people
-/// and other controllers wrote stays theirs.
+/// and other controllers wrote stays theirs. Whether there was something to claim.
 pub(crate) async fn claim(
     api: &Api<DynamicObject>,
     live: &DynamicObject,
-) -> Result<(), kube::Error> {
+) -> Result<bool, kube::Error> {
     let entries = live.metadata.managed_fields.clone().unwrap_or_default();
-    let Some(claimed) = claimed(entries) else { return Ok(()) };
+    let Some(claimed) = claimed(entries) else { return Ok(false) };
     let name = live.name_any();
     let patch = json!({"metadata": {
         "managedFields": claimed,
@@ -42,8 +42,7 @@ pub(crate) async fn claim(
         "resourceVersion": live.resource_version(),
     }});
     api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await?;
-    info!(name, kind = live.types.as_ref().map(|types| &types.kind), "taken over");
-    Ok(())
+    Ok(true)
 }
 
 /// The entries with the former operator's merged into ours; `None` if it has none.

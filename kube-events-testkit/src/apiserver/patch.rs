@@ -9,6 +9,7 @@ use super::Shared;
 use super::apply::Applied;
 use super::call::Call;
 use super::object::{self, Author, Part};
+use super::resource::Resource;
 use super::status::Status;
 use super::storage::Stored;
 use super::write::Place;
@@ -53,6 +54,23 @@ fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Status> {
     serde_json::from_slice(body).map_err(|error| Status::bad_request(error.to_string()))
 }
 
+fn uid(object: &Value) -> Option<&str> {
+    object["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty())
+}
+
+/// What a patch makes of an object must be that object still; of an update, it is a precondition.
+fn check_uid(place: &Place<'_>, held: &Stored, patched: &Value) -> Result<(), Status> {
+    match uid(patched) {
+        Some(uid) if uid != &*held.uid => {
+            let what = format!("Invalid value: \"{uid}\": field is immutable");
+            let (why, field) = (("FieldValueInvalid", what.as_str()), "metadata.uid");
+            let Resource { group, kind, .. } = place.resource;
+            Err(Status::invalid(group, kind, place.name, field, why))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// How often a patch is tried again when another write came between.
 const ATTEMPTS: usize = 5;
 
@@ -88,6 +106,13 @@ impl Shared {
             return Err(Status::not_found(place.resource, place.name));
         };
         let object = applied.to(&Value::Null, place.resource, part, author)?;
+        if let Some(uid) = uid(&object) {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object \
+                 was found"
+            );
+            return Err(Status::conflict(place.resource, place.name, &why));
+        }
         let object = object::accept(place.resource, object)?;
         self.create_named(place, object, author).map(|stored| (stored, true))
     }
@@ -104,6 +129,7 @@ impl Shared {
         match patch {
             Patch::Apply(applied) => {
                 let object = applied.to(&object, place.resource, part, author)?;
+                check_uid(place, held, &object)?;
                 return self.replace(place, object, part, None);
             }
             Patch::Json(patch) => {
@@ -111,6 +137,7 @@ impl Shared {
             }
             Patch::Merge(patch) => json_patch::merge(&mut object, patch),
         }
+        check_uid(place, held, &object)?;
         self.replace(place, object, part, Some(author))
     }
 }

@@ -67,6 +67,18 @@ async fn what_cannot_be_applied_is_refused() {
 }
 
 #[tokio::test]
+async fn what_names_a_uid_is_applied_to_that_object_alone() {
+    let (_server, client) = start().await;
+    suite::what_names_a_uid_is_applied_to_that_object_alone(&client).await;
+}
+
+#[tokio::test]
+async fn a_version_that_is_never_there_makes_an_apply_create_only() {
+    let (_server, client) = start().await;
+    suite::a_version_that_is_never_there_makes_an_apply_create_only(&client).await;
+}
+
+#[tokio::test]
 async fn a_binding_keeps_its_role() {
     let (_server, client) = start().await;
     suite::a_binding_keeps_its_role(&client).await;

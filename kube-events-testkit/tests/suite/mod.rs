@@ -299,6 +299,50 @@ pub(crate) async fn what_cannot_be_applied_is_refused(client: &Client) {
     }
 }
 
+pub(crate) async fn what_names_a_uid_is_applied_to_that_object_alone(client: &Client) {
+    let at = Place::new(client, "apply-uid").await;
+    let other = json!("11111111-2222-3333-4444-555555555555");
+    let with = |uid: &Value, value: &str| {
+        let mut object = map(&json!({"a": value}));
+        object["metadata"]["uid"] = uid.clone();
+        object
+    };
+    let (code, status) = at.force(&at.map(), "one", &with(&other, "1")).await;
+    let none = "Operation cannot be fulfilled on configmaps \"c\": uid mismatch: the provided \
+                object specified uid 11111111-2222-3333-4444-555555555555, and no existing object \
+                was found";
+    assert_eq!((code, &status["message"]), (409, &json!(none)));
+    let (code, created) = at.force(&at.map(), "one", &map(&json!({"a": "1"}))).await;
+    assert_eq!(code, 201);
+    let uid = &created["metadata"]["uid"];
+    let (code, changed) = at.force(&at.map(), "one", &with(uid, "2")).await;
+    assert_eq!((code, &changed["data"]), (200, &json!({"a": "2"})));
+    assert_eq!(entry(&changed, "one")["fieldsV1"], json!({"f:data": {"f:a": {}}}));
+    let edit = json!({"metadata": {"uid": other}});
+    for (code, status) in
+        [at.force(&at.map(), "one", &with(&other, "3")).await, at.edit(&at.map(), &edit).await]
+    {
+        let cause = &status["details"]["causes"][0];
+        assert_eq!((code, &cause["field"]), (422, &json!("metadata.uid")));
+        let message = cause["message"].as_str().unwrap();
+        assert!(message.ends_with("field is immutable"), "{message}");
+    }
+}
+
+pub(crate) async fn a_version_that_is_never_there_makes_an_apply_create_only(client: &Client) {
+    let at = Place::new(client, "apply-create").await;
+    let new = |value: &str| {
+        let mut object = map(&json!({"a": value}));
+        object["metadata"]["resourceVersion"] = json!("1");
+        object
+    };
+    let (code, created) = at.force(&at.map(), "one", &new("1")).await;
+    assert_eq!((code, &created["data"]), (201, &json!({"a": "1"})), "{created}");
+    assert_eq!(entry(&created, "one")["fieldsV1"], json!({"f:data": {"f:a": {}}}));
+    let (code, status) = at.force(&at.map(), "one", &new("2")).await;
+    assert_eq!((code, &status["reason"]), (409, &json!("Conflict")), "{status}");
+}
+
 pub(crate) async fn a_binding_keeps_its_role(client: &Client) {
     let at = Place::new(client, "apply-binding").await;
     let group = "rbac.authorization.k8s.io";

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use kube_events_testkit::{Fault, Verb};
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, NAMESPACE, exporter, ruler};
+use crate::cluster::{Cluster, NAMESPACE, OPERATOR, exporter, ruler};
 
 /// Longer than an object waits for what nobody tells of.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -29,6 +30,63 @@ async fn what_belongs_to_somebody_else_is_left_alone_and_told() {
     cluster.pass(MINUTE).await;
     assert!(cluster.get("ConfigMap", "exporter")["data"]["events-exporter.yaml"].is_string());
     assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "!AsExpected");
+}
+
+/// Holds the operator's next write to a `ConfigMap` back, and waits until it is on its way.
+async fn held_back(cluster: &Cluster, cause: impl AsyncFnOnce()) {
+    let time = Duration::from_secs(5);
+    let held = Fault::delay(time).client(OPERATOR).on(Verb::Patch).path("/configmaps/");
+    let writes = || {
+        let writes = cluster.writes();
+        writes.iter().filter(|write| write.path.contains("/configmaps/")).count()
+    };
+    let before = writes();
+    cluster.server.inject(held);
+    cause().await;
+    for _ in 0..60 {
+        if writes() > before {
+            return;
+        }
+        cluster.elapse(Duration::from_secs(1)).await;
+    }
+    panic!("nothing was written");
+}
+
+fn theirs() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "exporter", "namespace": NAMESPACE}, "data": {"theirs": "1"},
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_makes_between_look_and_write_is_left_alone() {
+    let cluster = Cluster::new().await;
+    cluster.create("Exporter", "exporter", &exporter());
+    let operator = cluster.start();
+    held_back(&cluster, async || {}).await;
+    let made = cluster.server.create(theirs()).unwrap();
+    cluster.quiet().await;
+    assert_eq!(cluster.get("ConfigMap", "exporter"), made);
+    assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "NameConflict");
+    operator.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_replaces_between_look_and_write_is_left_alone() {
+    let cluster = Cluster::new().await;
+    cluster.create("Exporter", "exporter", &exporter());
+    let operator = cluster.started().await;
+    held_back(&cluster, async || {
+        cluster.edit("v1", "ConfigMap", "exporter", &json!({"data": null})).await;
+    })
+    .await;
+    cluster.server.delete("ConfigMap", NAMESPACE, "exporter").unwrap();
+    let made = cluster.server.create(theirs()).unwrap();
+    cluster.quiet().await;
+    assert_eq!(cluster.get("ConfigMap", "exporter"), made);
+    assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "NameConflict");
+    operator.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
