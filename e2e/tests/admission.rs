@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::{Operator, Settings, until};
 use k8s_openapi::api::{
     core::v1::Namespace,
-    rbac::v1::{ClusterRole, Role, RoleBinding},
+    rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
 };
 use kube::{
     Api, Client, ResourceExt as _,
@@ -422,9 +422,90 @@ async fn reach(cluster: &Operator) -> Result<()> {
         let refused = take(namespaces).await.err().context("bob exports what he may not see")?;
         ensure!(refused.to_string().contains(refusal), "{refused}");
     }
+    lookups(&bob, cluster, &bind).await?;
     let ruler = object("Ruler", "shop", &json!({}));
     let refused = offer(&bob, &ruler).await.err().context("bob sees all Rules")?.to_string();
     ensure!(refused.contains("allowed to list Events and Rules"), "{refused}");
+    Ok(())
+}
+
+/// The pods get no Services by their account that its writer may not get.
+async fn lookups(
+    bob: &Client,
+    cluster: &Operator,
+    bind: &impl Fn(&str, &str) -> Value,
+) -> Result<()> {
+    let to = |namespace: &str, port: Value| json!({"service": {"namespace": namespace, "name": "s", "port": port}});
+    let exporter = |webhooks: &[Value]| {
+        let spec = json!({"namespaces": ["shop"], "sinks": {"webhooks": webhooks}});
+        object("Exporter", "shop", &spec)
+    };
+    let by_name = |namespace: &str| to(namespace, json!("http"));
+    let refused = async |offered: &Value, refusal: &str| {
+        let error = offer(bob, offered).await.err().context("bob gets what he may not see")?;
+        ensure!(error.to_string().contains(refusal), "{error}");
+        anyhow::Ok(())
+    };
+    // A port by its number is found without looking it up.
+    offer(bob, &exporter(&[to("default", json!(80))])).await?;
+    refused(&exporter(&[by_name("shop")]), "not so in the namespace shop").await?;
+    let services = json!({
+        "metadata": {"name": "services"},
+        "rules": [
+            {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
+            {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]},
+        ],
+    });
+    create::<Role>(&cluster.api("shop"), &services).await?;
+    create::<RoleBinding>(&cluster.api("shop"), &bind("services", "Role")).await?;
+    let many = vec![by_name("shop"); 32];
+    let allowed = async || Ok(offer(bob, &exporter(&many)).await.is_ok().then_some(()));
+    until("the rights are known", LIMIT, allowed).await?;
+    let elsewhere = exporter(&[by_name("shop"), by_name("default")]);
+    refused(&elsewhere, "not so in the namespace default").await?;
+    let spread: Vec<_> = (0..13).map(|n| by_name(&format!("n{n}"))).collect();
+    refused(&exporter(&spread), "12 at most").await?;
+
+    // Whoever may see all Rules may still not see all Services.
+    let reader = json!({
+        "metadata": {"name": "all-reader"},
+        "rules": [
+            {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
+            {"apiGroups": ["events.kubesphere.io"], "resources": ["rules"], "verbs": ["list"]},
+        ],
+    });
+    create::<ClusterRole>(&Api::all(cluster.client()), &reader).await?;
+    let everywhere = bind("all-reader", "ClusterRole");
+    create::<ClusterRoleBinding>(&Api::all(cluster.client()), &everywhere).await?;
+    let alertmanager = |namespace: &str| json!({"namespace": namespace, "name": "a"});
+    let ruler = |sinks: Value| object("Ruler", "shop", &json!({ "sinks": sinks }));
+    let own = ruler(json!({"alertmanager": alertmanager("shop")}));
+    let allowed = async || Ok(offer(bob, &own).await.is_ok().then_some(()));
+    until("the rights are known", LIMIT, allowed).await?;
+    for sinks in [
+        json!({"alertmanager": alertmanager("monitoring")}),
+        json!({"alertmanagers": [alertmanager("shop"), alertmanager("monitoring")]}),
+    ] {
+        refused(&ruler(sinks), "not so in the namespace monitoring").await?;
+    }
+    unchanged(bob, cluster, &elsewhere).await?;
+    let bindings = Api::<ClusterRoleBinding>::all(cluster.client());
+    bindings.delete("all-reader", &DeleteParams::default()).await?;
+    let forgotten = async || Ok(offer(bob, &own).await.is_err().then_some(()));
+    until("the rights are gone", LIMIT, forgotten).await
+}
+
+/// What somebody else was allowed to write is not refused while its spec stays.
+async fn unchanged(bob: &Client, cluster: &Operator, object: &Value) -> Result<()> {
+    let there = api(&cluster.client(), object);
+    there.create(&PostParams::default(), &serde_json::from_value(object.clone())?).await?;
+    let theirs = api(bob, object);
+    let params = PatchParams { dry_run: true, ..PatchParams::default() };
+    let patch = async |patch: Value| theirs.patch("offered", &params, &Patch::Merge(patch)).await;
+    patch(json!({"metadata": {"labels": {"team": "sre"}}})).await?;
+    let refused = patch(json!({"spec": {"cluster": "c"}})).await.err().context("a new spec")?;
+    ensure!(refused.to_string().contains("not so in the namespace default"), "{refused}");
+    there.delete("offered", &DeleteParams::default()).await.map(drop)?;
     Ok(())
 }
 

@@ -16,6 +16,7 @@ pub(super) fn objects(namespace: &str) -> Vec<Value> {
         ("kube-events-rule-scope", rule_scope(namespace)),
         ("kube-events-exporter-reach", exporter_reach()),
         ("kube-events-ruler-reach", ruler_reach()),
+        ("kube-events-sink-reach", sink_reach()),
     ] {
         objects.push(object(VERSION, "ValidatingAdmissionPolicy", name, json!({"spec": spec})));
         let binding = json!({"spec": {"policyName": name, "validationActions": ["Deny"]}});
@@ -32,12 +33,12 @@ pub(super) fn objects(namespace: &str) -> Vec<Value> {
     objects
 }
 
-fn constraints(resource: &str) -> Value {
+fn constraints(resources: &[&str]) -> Value {
     json!({"resourceRules": [{
         "apiGroups": [kube_events_core::crd::GROUP],
         "apiVersions": [kube_events_core::crd::VERSION],
         "operations": ["CREATE", "UPDATE"],
-        "resources": [resource],
+        "resources": resources,
     }]})
 }
 
@@ -55,7 +56,7 @@ fn rule_scope(namespace: &str) -> Value {
         (of("object"), of("oldObject"));
     json!({
         "failurePolicy": "Fail",
-        "matchConstraints": constraints("rules"),
+        "matchConstraints": constraints(&["rules"]),
         // What was there before a policy can still be changed otherwise, and deleted.
         "matchConditions": [{
             "name": "scope-changes",
@@ -129,7 +130,7 @@ fn exporter_reach() -> Value {
     });
     json!({
         "failurePolicy": "Fail",
-        "matchConstraints": constraints("exporters"),
+        "matchConstraints": constraints(&["exporters"]),
         "matchConditions": [spec_changes()],
         "variables": [
             {
@@ -149,7 +150,7 @@ fn exporter_reach() -> Value {
 fn ruler_reach() -> Value {
     json!({
         "failurePolicy": "Fail",
-        "matchConstraints": constraints("rulers"),
+        "matchConstraints": constraints(&["rulers"]),
         "matchConditions": [spec_changes()],
         "validations": [{
             "expression": "authorizer.group('').resource('events').check('list').allowed() && \
@@ -188,9 +189,80 @@ fn passwords(resource: &str, places: &[Addresses]) -> Value {
     };
     json!({
         "failurePolicy": "Ignore",
-        "matchConstraints": constraints(resource),
+        "matchConstraints": constraints(&[resource]),
         "matchConditions": [spec_changes()],
         "validations": places.iter().map(validation).collect::<Value>(),
+    })
+}
+
+/// How many namespaces of sinks' Services are asked for one by one: each costs two questions.
+const LOOKED_UP: usize = 12;
+
+/// The most Services that sinks can name, by their schema: webhooks, `alertmanagers`, `alertmanager`.
+const MOST_SERVICES: usize = 32 + 32 + 1;
+
+/// The operator binds the role for looking up Services wherever a sink needs it; nobody must get by
+/// the pods' account what they may not do themselves. A policy of its own has a budget of its own.
+fn sink_reach() -> Value {
+    let may = |namespace: &str| {
+        format!(
+            "authorizer.group('').resource('services'){namespace}.check('get').allowed() && \
+             authorizer.group('discovery.k8s.io').resource('endpointslices'){namespace}\
+             .check('list').allowed()"
+        )
+    };
+    let told = "whoever creates or changes an Exporter or a Ruler has to be allowed to get Services \
+        and list EndpointSlices where its sinks look them up";
+    let few = json!({
+        "expression": format!("size(variables.namespaces) <= {LOOKED_UP} || variables.everywhere"),
+        "message": format!(
+            "{told}: in all namespaces, or in those that the sinks name, {LOOKED_UP} at most"
+        ),
+        "reason": "Forbidden",
+    });
+    let each = (0..LOOKED_UP).map(|index| {
+        let namespace = format!("variables.namespaces[{index}]");
+        json!({
+            "expression": format!(
+                "size(variables.namespaces) <= {index} || variables.everywhere || {}",
+                may(&format!(".namespace({namespace})"))
+            ),
+            "messageExpression": format!("'{told}: not so in the namespace ' + {namespace}"),
+            "reason": "Forbidden",
+        })
+    });
+    json!({
+        "failurePolicy": "Fail",
+        "matchConstraints": constraints(&["exporters", "rulers"]),
+        "matchConditions": [spec_changes()],
+        "variables": [
+            {
+                // Of one type for both kinds, of which one has no Alertmanagers.
+                "name": "sinks",
+                "expression": "dyn(has(object.spec.sinks) ? object.spec.sinks : {})",
+            },
+            {
+                "name": "services",
+                "expression": "(has(variables.sinks.webhooks) ? variables.sinks.webhooks\
+                    .filter(sink, has(sink.service) && has(sink.service.port) && \
+                    type(sink.service.port) == string).map(sink, sink.service.namespace) : []) + \
+                    (has(variables.sinks.alertmanagers) ? variables.sinks.alertmanagers : [])\
+                    .filter(sink, has(sink.namespace)).map(sink, sink.namespace) + \
+                    (has(variables.sinks.alertmanager) ? [variables.sinks.alertmanager] : [])\
+                    .filter(sink, has(sink.namespace)).map(sink, sink.namespace)",
+            },
+            {
+                "name": "namespaces",
+                "expression": format!(
+                    "{:?}.filter(i, i < size(variables.services) && \
+                     variables.services.indexOf(variables.services[i]) == i)\
+                     .map(i, variables.services[i])",
+                    Vec::from_iter(0..MOST_SERVICES)
+                ),
+            },
+            {"name": "everywhere", "expression": may("")},
+        ],
+        "validations": iter::once(few).chain(each).collect::<Value>(),
     })
 }
 
