@@ -35,6 +35,8 @@ pub(crate) struct Desired {
     pub(crate) image: Image,
     /// Why the pods do not pass the *restricted* Pod Security Standard.
     pub(crate) unrestricted: Option<String>,
+    /// Which of the namespaces that the spec names are out of reach.
+    pub(crate) narrowed: Option<String>,
 }
 
 /// A place for an object.
@@ -84,6 +86,7 @@ struct Parts {
     /// Who reaches the pods, where a `NetworkPolicy` is asked for.
     peers: Vec<Value>,
     reach: Reach,
+    narrowed: Option<String>,
 }
 
 /// What the children of one object have in common.
@@ -136,7 +139,8 @@ impl Parts {
         children.extend(monitoring::children(parent));
         children.extend(access::bindings(parent, &self.reach));
         children.extend(access::services(parent, sinks));
-        Ok(Desired { children, image: self.image, unrestricted: pod::unrestricted(parent) })
+        let (image, narrowed) = (self.image, self.narrowed);
+        Ok(Desired { children, image, unrestricted: pod::unrestricted(parent), narrowed })
     }
 }
 

@@ -19,7 +19,7 @@ use kube::{
     core::{ApiResource, PartialObjectMeta, Status as ApiStatus},
     runtime::{
         controller::{Action, Config as ControllerConfig, Controller},
-        events::{Event as KubeEvent, EventType, Recorder},
+        events::{EventType, Recorder},
         reflector::{ObjectRef, Store},
         watcher,
     },
@@ -37,8 +37,8 @@ use crate::{
     Settings,
     apply::{self, ApplyError, Outcome, Owner, Roles},
     children::{Desired, Managed, Ownership},
-    names,
-    news::Bell,
+    event, names,
+    news::{Bell, Operators},
     object::Stored,
     status::{self, Pods, Trouble},
     takeover,
@@ -60,7 +60,8 @@ pub(crate) struct Context {
     pub(crate) sinks: kube_events_sinks::Context,
     pub(crate) exporters: Store<Stored<Exporter>>,
     pub(crate) rulers: Store<Stored<Ruler>>,
-    /// When all objects and namespaces are in their stores. One future that all wait for: of those
+    pub(crate) operators: Operators,
+    /// When all objects and operators are in their stores. One future that all wait for: of those
     /// who wait for a store itself only the last one is woken.
     pub(crate) known: Shared<BoxFuture<'static, bool>>,
     pub(crate) roles: Roles,
@@ -194,14 +195,18 @@ impl Context {
     {
         let namespace = object.meta().namespace.clone().unwrap_or_default();
         let api = Api::<Stored<M>>::namespaced(self.client.clone(), &namespace);
-        takeover::strip_finalizer(&api, object, M::FORMER_FINALIZER)
-            .await
-            .map_err(ReconcileError::Finalizer)?;
-        if object.meta().deletion_timestamp.is_some() {
+        // Of two objects of one name the older counts, and it may not be known yet.
+        if !self.is_ready().await || self.has_its_own_operator(&namespace) {
             return Ok(Action::await_change());
         }
-        // Of two objects of one name the older counts, and it may not be known yet.
-        if !self.is_ready().await {
+        let is_stripped = takeover::strip_finalizer(&api, object, M::FORMER_FINALIZER)
+            .await
+            .map_err(ReconcileError::Finalizer)?;
+        if is_stripped {
+            let note = format!("took off the Go project's {}", M::FORMER_FINALIZER);
+            self.tell(object, "FinalizerRemoved", &[note]).await;
+        }
+        if object.meta().deletion_timestamp.is_some() {
             return Ok(Action::await_change());
         }
         let owner = Owner::of(object);
@@ -210,11 +215,12 @@ impl Context {
         let trouble = match &desired {
             Err(trouble) => Some(trouble.clone()),
             Ok(desired) => {
-                let mut done = Vec::new();
+                let (mut done, mut taken) = (Vec::new(), Vec::new());
                 let mut errors = Vec::new();
                 for child in &desired.children {
                     match apply::apply(&self.client, &owner, child, &self.roles).await {
                         Ok(Outcome::Unchanged) => {}
+                        Ok(Outcome::TakenOver) => taken.push(child.describe()),
                         Ok(outcome) => done.push(format!("{outcome:?} {}", child.describe())),
                         Err(error) => errors.push(error),
                     }
@@ -223,8 +229,9 @@ impl Context {
                         break;
                     }
                 }
-                self.metrics.wrote(owner.kind, done.len());
-                self.tell(object, &done).await;
+                self.metrics.wrote(owner.kind, done.len() + taken.len());
+                self.tell(object, "Applied", &done).await;
+                self.tell(object, "TakenOver", &taken).await;
                 // Of what passes by itself nothing is written: the next look is soon.
                 if let Some(unanswered) = errors.iter().position(ApplyError::is_unanswered) {
                     return Err(errors.swap_remove(unanswered).into());
@@ -242,6 +249,7 @@ impl Context {
         let pods = Pods {
             deployment: deployment.as_ref(),
             adjusted: &object.adjusted,
+            narrowed: desired.as_ref().ok().and_then(|desired| desired.narrowed.as_deref()),
             image: desired.as_ref().ok().map(|desired| &desired.image),
             unrestricted: desired.as_ref().ok().and_then(|desired| desired.unrestricted.as_deref()),
         };
@@ -259,6 +267,23 @@ impl Context {
     /// Waits until all is known on which decisions depend. Whether it ever will be.
     pub(crate) async fn is_ready(&self) -> bool {
         self.known.clone().await
+    }
+
+    /// Whether objects of this namespace are within reach. In it may be what others keep for theirs.
+    pub(crate) fn looks_after(&self, namespace: &str) -> bool {
+        !self.settings.namespaced || namespace == self.settings.namespace
+    }
+
+    /// Whether a namespaced install looks after the namespace: it is left to that one, as two would
+    /// undo each other's work. In the own namespace there is one Lease for both.
+    pub(crate) fn has_its_own_operator(&self, namespace: &str) -> bool {
+        let Some(operators) = &self.operators else { return false };
+        let its_own = ObjectRef::new(names::OPERATOR).within(namespace);
+        let binding = operators.get(&its_own).filter(|_| namespace != self.settings.namespace);
+        binding.is_some_and(|binding| {
+            let role = &binding.role_ref;
+            role.kind == "Role" && role.name == names::OPERATOR
+        })
     }
 
     /// What the object asks for, if it can have it.
@@ -298,15 +323,22 @@ impl Context {
         }
     }
 
-    /// Tells of what was done, as an Event of the object and in the log.
-    pub(crate) async fn tell<M: Managed>(&self, object: &Stored<M>, done: &[String]) {
+    /// Tells of what was done, as an Event of the object and in the log. Events of one reason become
+    /// a series of the first, so what is told once has a reason of its own.
+    pub(crate) async fn tell<M: Managed>(&self, object: &Stored<M>, reason: &str, done: &[String]) {
         if done.is_empty() {
             return;
         }
         let note = done.join(", ");
         let meta = object.meta();
-        info!(kind = M::PROGRAM.kind, namespace = meta.namespace, name = meta.name, "{note}");
-        self.event(object, EventType::Normal, "Applied", note).await;
+        info!(
+            kind = M::PROGRAM.kind,
+            namespace = meta.namespace,
+            name = meta.name,
+            reason,
+            "{note}"
+        );
+        self.event(object, EventType::Normal, reason, note).await;
     }
 
     async fn event<M: Managed>(
@@ -316,16 +348,8 @@ impl Context {
         reason: &str,
         note: String,
     ) {
-        let event = KubeEvent {
-            type_: kind,
-            reason: reason.to_owned(),
-            note: Some(note.chars().take(1000).collect()),
-            action: "Reconcile".to_owned(),
-            secondary: None,
-        };
-        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
-            debug!(%error, "an Event could not be written");
-        }
+        let object = object.object_ref(&());
+        event::publish(&self.recorder, &object, kind, reason, &note).await;
     }
 
     async fn publish<M>(

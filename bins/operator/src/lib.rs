@@ -8,6 +8,7 @@ mod children;
 mod controller;
 mod difference;
 mod election;
+mod event;
 mod former;
 mod image;
 mod install;
@@ -31,11 +32,7 @@ use futures::FutureExt as _;
 use kube::{
     Client,
     core::ApiResource,
-    runtime::{
-        Controller,
-        events::{Recorder, Reporter},
-        watcher,
-    },
+    runtime::{Controller, events::Recorder, watcher},
 };
 use kube_events_core::{
     crd::{Exporter, Ruler},
@@ -126,12 +123,13 @@ async fn act(
     metrics: OperatorMetrics,
     shutdown: CancellationToken,
 ) {
+    let recorder = event::recorder(&client);
     if !settings.namespaced {
-        takeover::remove_webhooks(&client).await;
+        takeover::remove_webhooks(&client, &recorder, &settings.namespace).await;
     }
     let mut kinds = monitors::known(&client).await.unwrap_or_default();
     loop {
-        let work = work(&client, &settings, &metrics, &kinds, &shutdown);
+        let work = work(&client, &recorder, &settings, &metrics, &kinds, &shutdown);
         tokio::select! {
             () = work => return,
             now = monitors::changed(&client, &kinds) => kinds = now,
@@ -150,6 +148,7 @@ async fn patience(shutdown: &CancellationToken) {
 /// Keeps all objects, and watches children of these `kinds` with those that every cluster knows.
 async fn work(
     client: &Client,
+    recorder: &Recorder,
     settings: &Settings,
     metrics: &OperatorMetrics,
     kinds: &[ApiResource],
@@ -160,27 +159,32 @@ async fn work(
     let rulers =
         Controller::new(within::<Stored<Ruler>>(client, settings), watcher::Config::default());
     let rules = Controller::new(within::<StoredRule>(client, settings), watcher::Config::default());
-    let reporter = Reporter { controller: USER_AGENT.into(), instance: None };
-    let (bindings, every_rule) = (Bell::default(), Bell::default());
+    let (bindings, every_object, every_rule) = <(Bell, Bell, Bell)>::default();
     let (all_exporters, of_exporters) =
         news::of_objects::<Exporter>(client, settings, vec![bindings.clone()]);
     let bells = vec![bindings.clone(), every_rule.clone()];
     let (all_rulers, of_rulers) = news::of_objects::<Ruler>(client, settings, bells);
     let (namespaces, of_namespaces) = news::of_namespaces(client, settings, every_rule.clone());
-    let known = news::known(all_exporters.clone(), all_rulers.clone(), shutdown.clone());
+    let bells = vec![bindings.clone(), every_object.clone(), every_rule.clone()];
+    let (operators, of_operators) = news::of_operators(client, settings, bells);
+    let stores = (all_exporters.clone(), all_rulers.clone(), operators.clone());
+    let known = news::known(stores, shutdown.clone());
     let context = Arc::new(Context {
         sinks: kube_events_sinks::Context::default().client(client.clone()),
         exporters: all_exporters,
         rulers: all_rulers,
+        operators,
         known: known.boxed().shared(),
         roles: Roles { client: (!settings.namespaced).then(|| client.clone()) },
-        recorder: Recorder::new(client.clone(), reporter),
+        recorder: recorder.clone(),
         bindings: bindings.clone(),
         metrics: metrics.clone(),
         settings: settings.clone(),
         client: client.clone(),
     });
     let ended = || shutdown.clone().cancelled_owned();
+    let exporters = exporters.reconcile_all_on(every_object.rings());
+    let rulers = rulers.reconcile_all_on(every_object.rings());
     let exporting = controller::run(exporters, kinds, Arc::clone(&context), ended());
     let ruling = controller::run(rulers, kinds, Arc::clone(&context), ended());
     let again = every_rule.rings();
@@ -188,7 +192,7 @@ async fn work(
     let sweeping = sweep::run(Arc::clone(&context), bindings.rings());
 
     let work = async { futures::join!(exporting, ruling, telling) };
-    let news = async { futures::join!(of_exporters, of_rulers, of_namespaces) };
+    let news = async { futures::join!(of_exporters, of_rulers, of_namespaces, of_operators) };
     tokio::select! {
         _ = work => {}
         _ = news => {}

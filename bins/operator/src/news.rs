@@ -9,10 +9,10 @@ use std::{
 
 use futures::{
     FutureExt as _, Stream, StreamExt as _,
-    future::{BoxFuture, try_join},
+    future::{BoxFuture, try_join3},
     stream,
 };
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::{core::v1::Namespace, rbac::v1::RoleBinding};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     core::PartialObjectMeta,
@@ -27,7 +27,7 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Settings, controller::within, object::Stored, rules::Namespaces, status::is_available,
+    Settings, controller::within, names, object::Stored, rules::Namespaces, status::is_available,
 };
 
 /// How long after a ring it is heard, so that many changes at once are looked at once.
@@ -71,7 +71,7 @@ where
     let look = |object: &Stored<M>| {
         (object.meta().generation, object.uid(), is_available(object.status.as_ref()))
     };
-    kept(within(client, settings), look, bells)
+    kept(within(client, settings), watcher::Config::default(), look, bells)
 }
 
 /// The same of namespaces and their labels, where the operator may know.
@@ -84,12 +84,32 @@ pub(crate) fn of_namespaces(
         return (None, pending().boxed());
     }
     let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
-    let (store, keep) = kept(api, |namespace| namespace.metadata.labels.clone(), vec![bell]);
+    let look = |namespace: &PartialObjectMeta<Namespace>| namespace.metadata.labels.clone();
+    let (store, keep) = kept(api, watcher::Config::default(), look, vec![bell]);
+    (Some(store), keep)
+}
+
+/// By their bindings, the operators of namespaced installs. Who is one knows of no other.
+pub(crate) type Operators = Option<Store<RoleBinding>>;
+
+/// The same of operators that look after a namespace of their own.
+pub(crate) fn of_operators(
+    client: &Client,
+    settings: &Settings,
+    bells: Vec<Bell>,
+) -> (Operators, BoxFuture<'static, ()>) {
+    if settings.namespaced {
+        return (None, pending().boxed());
+    }
+    let named = watcher::Config::default().fields(&format!("metadata.name={}", names::OPERATOR));
+    let look = |binding: &RoleBinding| binding.role_ref.kind.clone();
+    let (store, keep) = kept(Api::all(client.clone()), named, look, bells);
     (Some(store), keep)
 }
 
 fn kept<K, V>(
     api: Api<K>,
+    which: watcher::Config,
     look: fn(&K) -> V,
     bells: Vec<Bell>,
 ) -> (Store<K>, BoxFuture<'static, ()>)
@@ -98,7 +118,7 @@ where
     V: PartialEq + Send + 'static,
 {
     let (store, writer) = reflector::store();
-    let watched = watcher(api, watcher::Config::default())
+    let watched = watcher(api, which)
         .modify(|object| object.meta_mut().managed_fields = None)
         .default_backoff()
         .reflect(writer);
@@ -111,16 +131,23 @@ where
 
 /// Waits until all of them are in their stores. Whether they ever will be.
 pub(crate) async fn known<E, R>(
-    exporters: Store<E>,
-    rulers: Store<R>,
+    (exporters, rulers, operators): (Store<E>, Store<R>, Operators),
     shutdown: CancellationToken,
 ) -> bool
 where
     E: Resource<DynamicType = ()> + Clone + 'static,
     R: Resource<DynamicType = ()> + Clone + 'static,
 {
+    let operators = async {
+        match &operators {
+            Some(operators) => operators.wait_until_ready().await,
+            None => Ok(()),
+        }
+    };
     tokio::select! {
-        all = try_join(exporters.wait_until_ready(), rulers.wait_until_ready()) => all.is_ok(),
+        all = try_join3(exporters.wait_until_ready(), rulers.wait_until_ready(), operators) => {
+            all.is_ok()
+        }
         () = shutdown.cancelled() => false,
     }
 }

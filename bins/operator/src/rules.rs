@@ -17,7 +17,7 @@ use kube::{
     },
 };
 use kube_events_core::crd::{Rule, RuleStatus, Ruler, RulerSpec};
-use kube_events_rules::{Problem, ProblemKind, RuleSet, ScopeError};
+use kube_events_rules::{Problem, ProblemKind, RuleSet, SCOPE_LABEL, Scope, ScopeError};
 use tokio::time::{Duration, Instant};
 use tracing::{debug, warn};
 
@@ -106,14 +106,17 @@ fn error_policy(rule: Arc<StoredRule>, error: &kube::Error, _: Arc<RuleContext>)
 
 impl RuleContext {
     async fn publish(&self, rule: &StoredRule) -> Result<(), kube::Error> {
-        if rule.meta().deletion_timestamp.is_some() || !self.is_ready().await {
+        let namespace = rule.namespace().unwrap_or_default();
+        if rule.meta().deletion_timestamp.is_some()
+            || !self.is_ready().await
+            || self.shared.has_its_own_operator(&namespace)
+        {
             return Ok(());
         }
         let next = self.status(rule);
         if rule.status.as_ref() == Some(&next) {
             return Ok(());
         }
-        let namespace = rule.namespace().unwrap_or_default();
         let api = Api::<StoredRule>::namespaced(self.shared.client.clone(), &namespace);
         let patch = status_patch(rule, &next);
         match api.patch_status(&rule.name_any(), &PatchParams::default(), &patch).await {
@@ -130,14 +133,18 @@ impl RuleContext {
     }
 
     fn status(&self, rule: &StoredRule) -> RuleStatus {
+        let settings = &self.shared.settings;
         let findings = match &rule.read {
+            Ok(rule) if let Some(why) = scope_in_one_namespace(rule, settings) => {
+                refused("InvalidScope", why)
+            }
             Ok(rule) => {
-                let set = compiled(rule, &self.shared.settings);
+                let set = compiled(rule, settings);
                 let accepted = accepted(&set);
                 let programmed = self.programmed(rule, &set, accepted.holds);
                 vec![accepted, programmed]
             }
-            Err(error) => unread(error),
+            Err(error) => refused("InvalidRule", error.clone()),
         };
         let before = rule.status.as_ref();
         let before = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
@@ -225,21 +232,36 @@ fn looks_at(
     matches(&ruler.rule_selector, rule) && matches(&ruler.rule_namespace_selector, namespace)
 }
 
-/// The object's rules that count, as a ruler would have them.
-/// What there is to say of a Rule that cannot be read: no ruler of this release can, either.
-fn unread(error: &str) -> Vec<Finding> {
+/// What there is to say of a Rule of which nothing counts. If it cannot be read, no ruler of this
+/// release can, either.
+fn refused(reason: &str, message: String) -> Vec<Finding> {
     let finding = |kind, reason: &str, message: String| Finding {
         kind,
         holds: false,
         reason: reason.to_owned(),
         message,
     };
-    vec![
-        finding("Accepted", "InvalidRule", error.to_owned()),
-        finding("Programmed", "NotAccepted", String::new()),
-    ]
+    vec![finding("Accepted", reason, message), finding("Programmed", "NotAccepted", String::new())]
 }
 
+/// What is wrong with a Rule's scope in a namespaced install, where nobody knows the workspace of a
+/// namespace.
+fn scope_in_one_namespace(rule: &Rule, settings: &Settings) -> Option<String> {
+    let namespace = rule.namespace().unwrap_or_default();
+    let scope = Scope::of(rule.labels(), &namespace, &settings.namespace);
+    let scopes = format!("set the label {SCOPE_LABEL} to `cluster` or `namespace`");
+    let why = match scope {
+        Ok(Scope::Workspace(_)) | Err(ScopeError::NoWorkspace) => {
+            format!("a namespaced install has no scope `workspace`: {scopes}")
+        }
+        Err(ScopeError::Unlabelled) => format!("a scope is needed here: {scopes}"),
+        Err(ScopeError::Unknown(scope)) => format!("there is no scope `{scope}`: {scopes}"),
+        _ => return None,
+    };
+    settings.namespaced.then(|| format!("error: {why}"))
+}
+
+/// The object's rules that count, as a ruler would have them.
 fn compiled(rule: &Rule, settings: &Settings) -> RuleSet {
     let mut set = RuleSet::builder();
     let (namespace, name) = (rule.namespace().unwrap_or_default(), rule.name_any());
@@ -307,6 +329,31 @@ mod tests {
         let finding = of("shop", &json!({"kubesphere.io/rule-scope": "cluster"}), "count > 3");
         assert_eq!(finding.reason, "ScopeInWrongPlace");
         assert!(finding.message.contains(&Settings::default().namespace), "{}", finding.message);
+    }
+
+    #[test]
+    fn in_one_namespace_there_are_no_workspaces() {
+        let scope = "kubesphere.io/rule-scope";
+        let why = |labels: &serde_json::Value, namespaced| {
+            let settings = Settings { namespaced, ..Settings::default() };
+            let rule = rule(&settings.namespace, labels, "count > 3");
+            scope_in_one_namespace(&rule, &settings)
+        };
+        let workspace = json!({scope: "workspace", "kubesphere.io/workspace": "w"});
+        for (labels, expected) in [
+            (&workspace, "has no scope `workspace`"),
+            (&json!({scope: "workspace"}), "has no scope `workspace`"),
+            (&json!({scope: "galaxy"}), "there is no scope `galaxy`"),
+            (&json!({}), "a scope is needed here"),
+        ] {
+            let told = why(labels, true).unwrap();
+            assert!(
+                told.contains(expected) && told.ends_with("`cluster` or `namespace`"),
+                "{told}"
+            );
+            assert_eq!(why(labels, false), None);
+        }
+        assert_eq!(why(&json!({scope: "cluster"}), true), None);
     }
 
     #[test]

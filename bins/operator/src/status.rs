@@ -32,6 +32,8 @@ pub(crate) struct Pods<'a> {
     pub(crate) unrestricted: Option<&'a str>,
     /// What of the spec they were given in another form.
     pub(crate) adjusted: &'a [String],
+    /// What of the spec is out of reach.
+    pub(crate) narrowed: Option<&'a str>,
 }
 
 /// The reason of a Deployment whose pods do not become ready.
@@ -59,6 +61,7 @@ pub(crate) fn status(
         findings.extend(image.replaced.as_deref().map(|asked| replaced(asked, &image.name)));
     }
     findings.extend(adjusted(pods.adjusted));
+    findings.extend(pods.narrowed.map(narrowed));
     let before_conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     Status {
         observed_generation: generation,
@@ -196,6 +199,11 @@ fn adjusted(what: &[String]) -> Option<Finding> {
     Some(Finding { kind: "Adjusted", holds: true, reason: "GoProjectSinks".to_owned(), message })
 }
 
+fn narrowed(why: &str) -> Finding {
+    let (reason, message) = ("NamespacedInstall".to_owned(), why.to_owned());
+    Finding { kind: "Narrowed", holds: true, reason, message }
+}
+
 fn asked(deployment: Option<&Deployment>) -> i32 {
     deployment.map_or(1, |deployment| deployment.spec.replicas.unwrap_or(1))
 }
@@ -221,8 +229,13 @@ mod tests {
     }
 
     fn of(deployment: &Deployment, before: Option<&Status>, trouble: Option<&Trouble>) -> Status {
-        let pods =
-            Pods { deployment: Some(deployment), image: None, unrestricted: None, adjusted: &[] };
+        let pods = Pods {
+            deployment: Some(deployment),
+            image: None,
+            unrestricted: None,
+            adjusted: &[],
+            narrowed: None,
+        };
         status(before, Some(1), &pods, trouble)
     }
 
@@ -249,7 +262,13 @@ mod tests {
     #[test]
     fn a_spec_that_is_not_in_force_is_not_called_settled() {
         let trouble = Trouble { reason: "InvalidConfig", message: "no such sink".to_owned() };
-        let pods = Pods { deployment: None, image: None, unrestricted: None, adjusted: &[] };
+        let pods = Pods {
+            deployment: None,
+            image: None,
+            unrestricted: None,
+            adjusted: &[],
+            narrowed: None,
+        };
         let nothing = status(None, Some(1), &pods, Some(&trouble));
         assert_eq!(holds(&nothing, "Progressing"), "False Blocked");
         let settled = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2});

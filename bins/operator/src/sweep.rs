@@ -59,7 +59,8 @@ async fn sweep(context: &Context) -> Result<(), kube::Error> {
     let mut failed = None;
     let mut by_owner: BTreeMap<Owner, Vec<Binding>> = BTreeMap::new();
     for (api, binding) in bindings(context).await? {
-        if let Some(owner) = owner(&binding) {
+        let owner = owner(&binding).filter(|owner| context.looks_after(&owner.1));
+        if let Some(owner) = owner {
             by_owner.entry(owner).or_default().push((api, binding));
         }
     }
@@ -111,7 +112,7 @@ where
     }
     context.metrics.wrote(M::PROGRAM.kind, done.len());
     if let Some(object) = object {
-        context.tell(&object, &done).await;
+        context.tell(&object, "Applied", &done).await;
     }
     Ok(())
 }
@@ -123,7 +124,12 @@ fn retain_unasked<M: Managed>(
     bindings: &mut Vec<Binding>,
 ) {
     let Some(object) = object else { return };
+    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
     match context.asked(object) {
+        // The other operator has no say elsewhere, and keeps what is in its own namespace.
+        _ if context.has_its_own_operator(namespace) => {
+            bindings.retain(|(_, binding)| binding.namespace().as_deref() != Some(namespace));
+        }
         // Until it is gone it may need them, and when it cannot be carried out all stays.
         _ if object.meta().deletion_timestamp.is_some() => bindings.clear(),
         Err(_) => bindings.clear(),

@@ -4,19 +4,22 @@
 //! webhooks refuse every Rule once nobody answers them any more.
 
 use k8s_openapi::{
-    api::admissionregistration::v1::{
-        MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+    api::{
+        admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
+        apps::v1::Deployment,
+        core::v1::ObjectReference,
     },
     apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
+    runtime::events::{EventType, Recorder},
 };
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
-use crate::names;
+use crate::{event, names};
 
 /// The name under which the Go project's operator is found in `managedFields`: that of its binary
 /// (its Dockerfile), which is ours, too. It wrote by update, we apply.
@@ -86,7 +89,8 @@ fn unite(into: &mut Value, fields: &Value) {
     }
 }
 
-/// Takes the former operator's finalizer from an object, which would never be deleted.
+/// Takes the former operator's finalizer from an object, which would never be deleted. Whether it
+/// had it.
 ///
 /// # Errors
 ///
@@ -95,13 +99,13 @@ pub(crate) async fn strip_finalizer<K>(
     api: &Api<K>,
     object: &K,
     finalizer: &str,
-) -> Result<(), kube::Error>
+) -> Result<bool, kube::Error>
 where
     K: Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let finalizers = object.finalizers();
     if !finalizers.iter().any(|held| held == finalizer) {
-        return Ok(());
+        return Ok(false);
     }
     let kept: Vec<_> = finalizers.iter().filter(|held| *held != finalizer).collect();
     let patch = json!({"metadata": {
@@ -112,14 +116,15 @@ where
         .patch_metadata(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch))
         .await
     {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
         Err(error) => Err(error),
     }
 }
 
 /// Deletes the former operator's webhooks by their names; failing is told, and no reason to stop.
-pub(crate) async fn remove_webhooks(client: &Client) {
+/// They are in no namespace, so the Event is one of the operator's Deployment.
+pub(crate) async fn remove_webhooks(client: &Client, recorder: &Recorder, namespace: &str) {
     let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
     let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
     let deleted = [
@@ -132,12 +137,35 @@ pub(crate) async fn remove_webhooks(client: &Client) {
             validating.delete(FORMER_WEBHOOKS.1, &DeleteParams::default()).await.err(),
         ),
     ];
+    let mut gone = Vec::new();
     for (webhook, error) in deleted {
         match error {
-            None => info!(webhook, "the Go project's webhook is deleted"),
+            None => {
+                info!(webhook, "the Go project's webhook is deleted");
+                gone.push(webhook);
+            }
             Some(kube::Error::Api(status)) if status.code == 404 => {}
             Some(error) => warn!(webhook, %error, "cannot delete the Go project's webhook"),
         }
+    }
+    if !gone.is_empty() {
+        let note = format!("deleted the Go project's {}: nobody answers", gone.join(" and "));
+        let own = own_deployment(client, namespace).await;
+        event::publish(recorder, &own, EventType::Normal, "WebhooksDeleted", &note).await;
+    }
+}
+
+/// The operator's Deployment, which need not be there.
+async fn own_deployment(client: &Client, namespace: &str) -> ObjectReference {
+    let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
+    let found = deployments.get_metadata_opt(names::OPERATOR).await.ok().flatten();
+    ObjectReference {
+        api_version: Some("apps/v1".to_owned()),
+        kind: Some("Deployment".to_owned()),
+        name: Some(names::OPERATOR.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        uid: found.and_then(|found| found.metadata.uid),
+        ..ObjectReference::default()
     }
 }
 

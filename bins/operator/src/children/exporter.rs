@@ -34,7 +34,9 @@ pub(super) fn desired(
         (None, []) => Reach::Cluster,
         (None, namespaces) => Reach::Namespaces(namespaces.to_vec()),
     };
-    let parts = Parts { config, image, shape, own: Vec::new(), peers: Vec::new(), reach };
+    let narrowed = only.and_then(|only| narrowed(only, &spec.namespaces));
+    let (own, peers) = (Vec::new(), Vec::new());
+    let parts = Parts { config, image, shape, own, peers, reach, narrowed };
     parts.gather(parent, &written["sinks"])
 }
 
@@ -42,6 +44,17 @@ pub(super) fn desired(
 fn arguments(spec: &ExporterSpec) -> Vec<String> {
     let version = spec.event_version.as_deref().filter(|version| *version != EVENT_VERSION);
     version.map(|version| format!("--event.version={version}")).into_iter().collect()
+}
+
+/// What a namespaced install cannot do of what is asked for.
+fn narrowed(only: &str, asked: &[String]) -> Option<String> {
+    let out_of_reach: Vec<_> = asked.iter().map(String::as_str).filter(|it| *it != only).collect();
+    let [_, ..] = out_of_reach.as_slice() else { return None };
+    Some(format!(
+        "spec.namespaces: Events of {} are not exported, only those of {only}, which is all that \
+         this operator is installed for",
+        out_of_reach.join(", ")
+    ))
 }
 
 /// Two exporters at a time deliver twice, but one whose sink is in trouble is not ready and must not

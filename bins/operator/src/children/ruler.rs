@@ -56,6 +56,7 @@ pub(super) fn desired(
     } else {
         Reach::Cluster
     };
-    let parts = Parts { config, image, shape, own: vec![service], peers: vec![exporters], reach };
+    let (own, peers) = (vec![service], vec![exporters]);
+    let parts = Parts { config, image, shape, own, peers, reach, narrowed: None };
     parts.gather(parent, &written["sinks"])
 }

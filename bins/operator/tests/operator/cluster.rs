@@ -103,20 +103,31 @@ impl Cluster {
         Self { server, client, folder }
     }
 
-    fn options(&self) -> Options {
-        Options::parse_from([
+    fn options(&self, more: Option<&str>) -> Options {
+        let kubeconfig = self.folder.path().join("kubeconfig");
+        let options = [
             "kube-events-operator".as_ref(),
             "--listen=127.0.0.1:0".as_ref(),
             "--no-leader-election".as_ref(),
             "--rules-namespace=kubesphere-logging-system".as_ref(),
             "--kubeconfig".as_ref(),
-            self.folder.path().join("kubeconfig").as_os_str(),
-        ])
+            kubeconfig.as_os_str(),
+        ];
+        Options::parse_from(options.into_iter().chain(more.map(str::as_ref)))
     }
 
     pub(crate) fn start(&self) -> Operator {
+        self.start_with(None)
+    }
+
+    /// Starts one that is installed for the objects' namespace alone.
+    pub(crate) fn start_namespaced(&self) -> Operator {
+        self.start_with(Some("--namespace=logging"))
+    }
+
+    fn start_with(&self, option: Option<&str>) -> Operator {
         let shutdown = CancellationToken::new();
-        let end = tokio::spawn(run(self.options(), shutdown.clone()));
+        let end = tokio::spawn(run(self.options(option), shutdown.clone()));
         Operator { shutdown, end }
     }
 

@@ -151,11 +151,81 @@ async fn former(cluster: &Cluster) -> Value {
     cluster.create_as("kube-events-operator", &deployment).await
 }
 
+/// There is an Event that says so, in the operator's name.
+#[track_caller]
+fn assert_told(cluster: &Cluster, what: &str) {
+    let events = cluster.server.list("Event").unwrap();
+    let told = |event: &&Value| {
+        ["note", "message"]
+            .iter()
+            .any(|key| event[key].as_str().is_some_and(|it| it.contains(what)))
+    };
+    let event = events.iter().find(told).unwrap_or_else(|| panic!("{what}: {events:#?}"));
+    let controllers = [&event["reportingController"], &event["reportingComponent"]];
+    assert!(controllers.contains(&&json!("events.kubesphere.io/operator")), "{event:#}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_with_an_operator_of_its_own_is_left_to_it() {
+    let cluster = Cluster::with_objects().await;
+    let rule = json!({"name": "A", "type": "alert", "enable": true, "condition": "count > 3"});
+    cluster.create("Rule", "rule", &json!({"rules": [rule]}));
+    let _everywhere = cluster.started().await;
+    let of = |kind: &str| cluster.server.list(kind).unwrap().len();
+    let bound = || {
+        let name = "kube-events-exporter:exporter:logging:exporter";
+        let binding = cluster.server.get("RoleBinding", NAMESPACE, name);
+        binding.map(|binding| binding["roleRef"]["kind"].clone()).unwrap_or_default()
+    };
+    let is_accepted = || cluster.condition("Rule", "rule", "Accepted");
+    let before = cluster.places();
+    assert_eq!((of("ClusterRoleBinding"), is_accepted()), (2, "Accepted".to_owned()));
+
+    cluster
+        .server
+        .create(json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": OPERATOR, "namespace": NAMESPACE},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OPERATOR,
+            },
+        }))
+        .unwrap();
+    let its_own = cluster.start_namespaced();
+    cluster.quiet().await;
+    assert_eq!(bound(), "Role");
+    assert_eq!((of("ClusterRoleBinding"), is_accepted()), (0, "!InvalidScope".to_owned()));
+    let elsewhere = cluster.places().into_iter().find(|place| place.contains("monitoring/"));
+    assert_eq!(elsewhere, None);
+
+    its_own.stop().await;
+    cluster.server.delete("RoleBinding", NAMESPACE, OPERATOR).unwrap();
+    cluster.quiet().await;
+    assert_eq!((cluster.places(), is_accepted()), (before, "Accepted".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespaced_operator_tells_what_is_out_of_its_reach() {
+    let cluster = Cluster::new().await;
+    let narrowed = || cluster.condition("Exporter", "exporter", "Narrowed");
+    cluster.create("Exporter", "exporter", &json!({"namespaces": ["shop", NAMESPACE, "bank"]}));
+    let _operator = cluster.start_namespaced();
+    cluster.quiet().await;
+    assert_eq!(narrowed(), "NamespacedInstall");
+    let message = cluster.message("Exporter", "exporter", "Narrowed");
+    assert!(message.contains("Events of shop, bank are not exported"), "{message}");
+    cluster.respecify("Exporter", "exporter", &json!({"namespaces": [NAMESPACE]})).await;
+    cluster.quiet().await;
+    assert_eq!(narrowed(), "");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_the_go_operator_left_is_taken_over() {
     let cluster = Cluster::new().await;
     let before = former(&cluster).await;
     let _operator = cluster.started().await;
+    assert_told(&cluster, "took off the Go project's exporters.finalizer.events.kubesphere.io");
+    assert_told(&cluster, "Deployment exporter");
     let finalizers = &cluster.get("Exporter", "exporter")["metadata"]["finalizers"];
     assert_eq!(finalizers, &json!(["somebody.else/finalizer"]));
     let deployment = cluster.get("Deployment", "exporter");
@@ -192,10 +262,14 @@ async fn the_go_operators_webhooks_go_by_name() {
         });
         cluster.server.create(object).unwrap();
     };
+    cluster.server.create_namespace("kubesphere-logging-system");
     webhooks("MutatingWebhookConfiguration", "kube-events-admission-mutate");
     webhooks("ValidatingWebhookConfiguration", "kube-events-admission-validate");
     webhooks("ValidatingWebhookConfiguration", "somebody-elses");
     let _operator = cluster.started().await;
+    for webhook in ["kube-events-admission-mutate", "kube-events-admission-validate"] {
+        assert_told(&cluster, webhook);
+    }
     assert!(cluster.server.list("MutatingWebhookConfiguration").unwrap().is_empty());
     let left = cluster.server.list("ValidatingWebhookConfiguration").unwrap();
     assert_eq!((left.len(), &left[0]["metadata"]["name"]), (1, &json!("somebody-elses")));
