@@ -466,6 +466,18 @@ async fn lookups(
     let spread: Vec<_> = (0..13).map(|n| by_name(&format!("n{n}"))).collect();
     refused(&exporter(&spread), "12 at most").await?;
 
+    // As many as may be asked for one by one, all of them allowed.
+    for n in 0..12 {
+        let name = format!("n{n}");
+        let namespace = json!({"metadata": {"name": name}});
+        create::<Namespace>(&Api::all(cluster.client()), &namespace).await?;
+        create::<Role>(&cluster.api(&name), &services).await?;
+        create::<RoleBinding>(&cluster.api(&name), &bind("services", "Role")).await?;
+    }
+    let most = exporter(&spread[..12]);
+    let allowed = async || Ok(offer(bob, &most).await.is_ok().then_some(()));
+    until("the rights in twelve namespaces are known", LIMIT, allowed).await?;
+
     // Whoever may see all Rules may still not see all Services.
     let reader = json!({
         "metadata": {"name": "all-reader"},
