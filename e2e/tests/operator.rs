@@ -191,6 +191,8 @@ async fn rules_are_judged_at_once() -> Result<()> {
     cluster.is(&rules, "r", programmed("NoRulerReady")).await?;
     // No kubelet is here to make its pods ready.
     let deployments = cluster.api::<Deployment>(NAMESPACE);
+    let made = async || Ok(deployments.get_opt("events-ruler").await?.map(drop));
+    e2e::until("the Deployment is there", Duration::from_secs(30), made).await?;
     let ready = json!({"status": {"replicas": 2, "readyReplicas": 1}});
     deployments.patch_status("events-ruler", &PatchParams::default(), &Patch::Merge(ready)).await?;
     cluster.is(&rules, "r", programmed("Programmed")).await?;
