@@ -7,7 +7,7 @@ use kube_events_core::event::Api;
 use kube_events_exporter::{EventVersion, ExporterConfig};
 use kube_events_ruler::RulerConfig;
 use kube_events_sinks::{Context, SinkConfig as _};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Invalid;
 use crate::names::Program;
@@ -35,7 +35,7 @@ pub(super) fn exporter(
 ) -> Result<Config, Invalid> {
     let mut config = pick(spec, &EXPORTER_KEYS);
     if let Some(namespace) = only {
-        config["namespaces"] = serde_json::json!([namespace]);
+        config["namespaces"] = json!([namespace]);
     }
     let secrets = mount_secrets(&mut config, program);
     let read: ExporterConfig = read(&config)?;
@@ -76,10 +76,16 @@ fn pick(spec: &Value, keys: &[&str]) -> Value {
     Value::Object(picked.collect::<Map<_, _>>())
 }
 
-/// Reads it as the program will, but for files that only the pod has.
+/// Reads it as the program will, but for files that only the pod has. A server's name is of no use
+/// without them; that there is one may be, so any server will do in its place.
 fn read<T: serde::de::DeserializeOwned>(config: &Value) -> Result<T, Invalid> {
     let mut config = config.clone();
-    each_object(&mut config, &mut |fields| drop(fields.remove("tls")));
+    each_object(&mut config, &mut |fields| {
+        if let Some(tls) = fields.get_mut("tls") {
+            let any = tls["serverName"].is_string() || tls["insecureSkipVerify"] == true;
+            *tls = json!({ "insecureSkipVerify": any });
+        }
+    });
     serde_json::from_value(config).map_err(|error| Invalid(error.to_string()))
 }
 
@@ -136,7 +142,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::names::EXPORTER;
+    use crate::names::{EXPORTER, RULER};
 
     #[test]
     fn a_secret_becomes_a_path() {
@@ -159,6 +165,21 @@ mod tests {
         let spec = json!({"sinks": {"webhooks": [{"url": "archive"}]}});
         let error = exporter(&spec, &EXPORTER, None, &Context::default()).unwrap_err();
         assert_eq!(error.to_string(), "sinks.webhooks[0].url: relative URL without a base");
+    }
+
+    #[test]
+    fn replicas_that_speak_https_need_a_name() {
+        let refused = |tls: Value| {
+            let spec = json!({"sinks": {"alertmanagers": [
+                {"namespace": "monitoring", "name": "main", "scheme": "https", "tls": tls},
+            ]}});
+            ruler(&spec, &RULER, &Context::default()).err().map(|error| error.0)
+        };
+        let ca = json!({"secretKeyRef": {"name": "authority", "key": "ca.crt"}});
+        assert_eq!(refused(json!({"ca": ca, "serverName": "main"})), None);
+        assert_eq!(refused(json!({"insecureSkipVerify": true})), None);
+        let error = refused(json!({ "ca": ca })).unwrap();
+        assert!(error.starts_with("sinks.alertmanagers[0].tls.serverName: needed"), "{error}");
     }
 
     #[test]
