@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, Service, ServiceAccount},
@@ -8,93 +10,9 @@ use k8s_openapi::api::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::*;
+use crate::object::Stored;
 
-/// Specs by what is special about them; each has a snapshot of its own.
-fn exporters() -> Vec<(&'static str, Value)> {
-    vec![
-        (
-            "of-the-go-project",
-            json!({
-                "image": "kubesphere/kube-events-exporter:latest",
-                "resources": {},
-                "sinks": {
-                    "stdout": {},
-                    "webhooks": [{"service": {
-                        "namespace": "logging", "name": "events-ruler", "port": 8443, "path": "/events",
-                    }}],
-                },
-            }),
-        ),
-        (
-            "with-everything",
-            json!({
-                "image": "registry.example/exporter:v2",
-                "imagePullPolicy": "Always",
-                "imagePullSecrets": [{"name": "registry"}],
-                "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
-                    "nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}],
-                }}},
-                "nodeSelector": {"disk": "ssd"},
-                "tolerations": [{"operator": "Exists"}],
-                "topologySpreadConstraints": [{
-                    "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
-                }],
-                "priorityClassName": "high",
-                "podAnnotations": {"a": "b"},
-                "podLabels": {"team": "sre", "app": "not-this"},
-                "resources": {"limits": {"memory": "64Mi"}},
-                "env": [{"name": "CLUSTER_NAME", "value": "north"}],
-                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
-                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-                "terminationGracePeriodSeconds": 60,
-                "livenessProbe": {"httpGet": {"path": "/healthz", "port": 8443}, "periodSeconds": 5},
-                "readinessProbe": {"tcpSocket": {"port": 8443}},
-                "networkPolicy": {"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
-                "podDisruptionBudget": {"maxUnavailable": 0},
-                "monitoring": {"labels": {"release": "prometheus"}},
-                "cluster": "north",
-                "eventVersion": "eventsv1",
-                "startFrom": "now",
-                "checkpoint": {"file": "/data/checkpoint.json"},
-                "namespaces": ["shop", "payments", "shop"],
-                "labelSelector": "a=b",
-                "fieldSelector": "type=Warning",
-                "sinks": {"webhooks": [{
-                    "name": "archive",
-                    "url": "https://archive.example/",
-                    "bearerToken": {"secretKeyRef": {"name": "archive", "key": "token"}},
-                    "tls": {"ca": {"secretKeyRef": {"name": "archive", "key": "ca.crt"}}},
-                }]},
-            }),
-        ),
-    ]
-}
-
-fn rulers() -> Vec<(&'static str, Value)> {
-    vec![
-        (
-            "of-the-go-project",
-            json!({
-                "image": "kubesphere/kube-events-ruler:latest",
-                "replicas": 2,
-                "resources": {},
-                "sinks": {"alertmanager": {"namespace": "monitoring", "name": "alertmanager"}},
-            }),
-        ),
-        (
-            "guarded",
-            json!({
-                "networkPolicy": {},
-                "monitoring": {"enabled": false},
-                "ruleSelector": {"matchLabels": {"team": "sre"}},
-                "sinks": {
-                    "alertmanagers": [{"namespace": "m", "name": "a"}, {"urls": ["http://a:9093"], "lane": "b"}],
-                    "webhooks": [{"type": "alert", "url": "http://hook.example"}],
-                },
-            }),
-        ),
-    ]
-}
+mod specs;
 
 fn object<M: DeserializeOwned>(kind: &str, spec: &Value) -> M {
     let metadata = json!({"name": "events", "namespace": "logging", "uid": "u"});
@@ -105,20 +23,61 @@ fn object<M: DeserializeOwned>(kind: &str, spec: &Value) -> M {
     .unwrap()
 }
 
-fn all(settings: &Settings) -> Vec<(String, Desired)> {
-    let context = Context::default();
-    let exporters = exporters().into_iter().map(|(name, spec)| {
-        let desired = object::<Exporter>("Exporter", &spec).desired(settings, &context);
-        (format!("exporter-{name}"), desired.unwrap())
+/// With an API server that would be asked for ports by name, if anything was sent.
+fn context() -> &'static Context {
+    static CONTEXT: LazyLock<Context> = LazyLock::new(|| {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let _entered = runtime.enter();
+        let config = kube::Config::new("http://nowhere.invalid".parse().unwrap());
+        Context::default().client(config.try_into().unwrap())
     });
-    let rulers = rulers().into_iter().map(|(name, spec)| {
-        let desired = object::<Ruler>("Ruler", &spec).desired(settings, &context);
-        (format!("ruler-{name}"), desired.unwrap())
-    });
+    &CONTEXT
+}
+
+/// What follows from a spec as it is stored, and what of that was adjusted.
+fn of<M>(spec: &Value, settings: &Settings) -> Result<(Desired, Vec<String>), String>
+where
+    M: Managed + DeserializeOwned,
+{
+    let stored: Stored<M> = object(M::PROGRAM.kind, spec);
+    let desired = stored.read?.desired(settings, context());
+    Ok((desired.map_err(|error| error.to_string())?, stored.adjusted))
+}
+
+/// The same for either kind.
+fn of_kind(
+    kind: &str,
+    spec: &Value,
+    settings: &Settings,
+) -> Result<(Desired, Vec<String>), String> {
+    match kind {
+        "Exporter" => of::<Exporter>(spec, settings),
+        _ => of::<Ruler>(spec, settings),
+    }
+}
+
+/// All specs, with their kinds and what is special about them.
+fn specs() -> Vec<(&'static str, &'static str, Value)> {
+    let exporters = specs::exporters().into_iter().map(|(name, spec)| ("Exporter", name, spec));
+    let rulers = specs::rulers().into_iter().map(|(name, spec)| ("Ruler", name, spec));
     exporters.chain(rulers).collect()
 }
 
-fn shown(desired: &Desired) -> String {
+/// An installation in the namespace of the objects.
+fn namespaced() -> Settings {
+    Settings { namespace: "logging".into(), namespaced: true, ..Settings::default() }
+}
+
+fn all(settings: &Settings) -> Vec<(String, Desired, Vec<String>)> {
+    let desired = |(kind, name, spec): (&str, _, _)| {
+        let (desired, adjusted) = of_kind(kind, &spec, settings).unwrap();
+        (format!("{}-{name}", kind.to_lowercase()), desired, adjusted)
+    };
+    specs().into_iter().map(desired).collect()
+}
+
+fn shown(desired: &Desired, adjusted: &[String]) -> String {
     let place = |child: &Child| {
         let namespace = child.namespace.as_deref().unwrap_or("-");
         format!("# {} {namespace}/{} ({:?})", child.resource.kind, child.name, child.ownership)
@@ -130,25 +89,104 @@ fn shown(desired: &Desired) -> String {
     let children =
         desired.children.iter().map(|child| format!("{}\n{}", place(child), text(child)));
     let about = format!("{:?}\nunrestricted: {:?}\n", desired.image, desired.unrestricted);
-    children.fold(about, |all, child| all + &child)
+    let adjusted = adjusted.iter().map(|what| format!("adjusted: {what}\n"));
+    adjusted.chain(children).fold(about, |all, next| all + &next)
 }
 
 #[test]
 fn everything_that_follows_is_as_it_was_looked_at() {
-    for (name, desired) in all(&Settings::default()) {
-        insta::assert_snapshot!(name, shown(&desired));
+    for (name, desired, adjusted) in all(&Settings::default()) {
+        insta::assert_snapshot!(name, shown(&desired, &adjusted));
+    }
+    for (name, desired, adjusted) in all(&namespaced()) {
+        if name.ends_with("with-everything") {
+            let name = format!("{name}-in-one-namespace");
+            insta::assert_snapshot!(name, shown(&desired, &adjusted));
+        }
     }
 }
 
 #[test]
 fn one_namespace_is_enough() {
-    let settings =
-        Settings { namespace: "logging".into(), namespaced: true, ..Settings::default() };
-    for (name, desired) in all(&settings) {
+    for (name, desired, _) in all(&namespaced()) {
         for child in &desired.children {
             assert_eq!(child.namespace.as_deref(), Some("logging"), "{name}: {}", child.name);
             assert_eq!(child.ownership, Ownership::Object, "{name}: {}", child.name);
         }
+    }
+}
+
+/// Fields that are Kubernetes' own as a whole, and the older form of `alertmanagers`.
+const WHOLE: [&str; 16] = [
+    "affinity",
+    "containerSecurityContext",
+    "env",
+    "imagePullSecrets",
+    "livenessProbe",
+    "networkPolicy.from",
+    "readinessProbe",
+    "resources",
+    "ruleNamespaceSelector",
+    "ruleSelector",
+    "securityContext",
+    "sinks.alertmanager",
+    "tolerations",
+    "topologySpreadConstraints",
+    "volumeMounts",
+    "volumes",
+];
+
+/// The paths of all fields below a field of a schema.
+fn fields(path: &str, schema: &Value) -> Vec<String> {
+    let own = [&schema["properties"], &schema["items"]["properties"]];
+    let Some(own) = own.into_iter().find_map(Value::as_object) else { return vec![path.into()] };
+    if WHOLE.contains(&path) {
+        return vec![path.into()];
+    }
+    let dot = if path.is_empty() { "" } else { "." };
+    own.iter().flat_map(|(name, schema)| fields(&format!("{path}{dot}{name}"), schema)).collect()
+}
+
+/// Takes a field away wherever it is; whether it was anywhere.
+fn remove(value: &mut Value, path: &str) -> bool {
+    match (value, path.split_once('.')) {
+        (Value::Array(items), _) => {
+            items.iter_mut().filter_map(|item| remove(item, path).then_some(())).count() > 0
+        }
+        (Value::Object(fields), None) => fields.remove(path).is_some(),
+        (Value::Object(fields), Some((name, rest))) => {
+            fields.get_mut(name).is_some_and(|field| remove(field, rest))
+        }
+        _ => false,
+    }
+}
+
+#[test]
+fn every_field_of_the_schema_is_in_a_snapshot_and_matters() {
+    for definition in kube_events_core::crd::all() {
+        let kind = definition.spec.names.kind.clone();
+        if kind == "Rule" {
+            continue;
+        }
+        let definition = serde_json::to_value(definition).unwrap();
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let fields = fields("", &schema["properties"]["spec"]);
+        assert!(fields.len() > 60, "{fields:?}");
+        let settings = Settings::default();
+        let follows = |spec: &Value| {
+            of_kind(&kind, spec, &settings).map(|(desired, adjusted)| shown(&desired, &adjusted))
+        };
+        let specs = specs().into_iter().filter(|(of, ..)| *of == kind);
+        let specs: Vec<_> = specs.map(|(_, _, spec)| (follows(&spec), spec)).collect();
+        // Something else follows from a spec without it.
+        let matters = |field: &String| {
+            specs.iter().any(|(with, spec)| {
+                let mut spec = spec.clone();
+                remove(&mut spec, field) && follows(&spec) != *with
+            })
+        };
+        let lost: Vec<_> = fields.iter().filter(|field| !matters(field)).collect();
+        assert!(lost.is_empty(), "{kind}: {lost:#?}");
     }
 }
 
@@ -177,7 +215,8 @@ fn without_nulls(value: &mut Value) {
 
 #[test]
 fn every_field_is_known_to_its_type() {
-    let children = all(&Settings::default()).into_iter().flat_map(|(_, desired)| desired.children);
+    let children =
+        all(&Settings::default()).into_iter().flat_map(|(_, desired, _)| desired.children);
     for Child { resource, object, .. } in children {
         let Some(object) = object else { continue };
         match resource.kind.as_str() {
