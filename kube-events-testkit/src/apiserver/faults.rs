@@ -67,6 +67,7 @@ pub struct Fault {
     verb: Option<Verb>,
     writes: bool,
     client: String,
+    user: String,
     path: String,
     skip: usize,
     times: usize,
@@ -76,8 +77,8 @@ pub struct Fault {
 impl Fault {
     /// A rule for the next request, whichever it is.
     pub fn new(action: Action) -> Self {
-        let (client, path) = (String::new(), String::new());
-        Self { verb: None, writes: false, client, path, skip: 0, times: 1, action }
+        let [client, user, path] = [const { String::new() }; 3];
+        Self { verb: None, writes: false, client, user, path, skip: 0, times: 1, action }
     }
 
     /// The connection is dropped.
@@ -142,6 +143,12 @@ impl Fault {
         Self { client: part.into(), ..self }
     }
 
+    /// Only requests of this user; see [`kubeconfig_of`](crate::ApiServer::kubeconfig_of).
+    #[must_use]
+    pub fn user(self, name: impl Into<String>) -> Self {
+        Self { user: name.into(), ..self }
+    }
+
     /// Only requests whose path contains `part`.
     #[must_use]
     pub fn path(self, part: impl Into<String>) -> Self {
@@ -166,12 +173,13 @@ impl Fault {
         self.times(usize::MAX)
     }
 
-    fn concerns(&self, call: &Call, client: &str, path: &str) -> bool {
+    fn concerns(&self, call: &Call, (client, user): (&str, &str), path: &str) -> bool {
         let expires =
             !matches!(self.action, Action::ExpireContinue) || call.param("continue").is_some();
         let verb = self.verb.is_none_or(|verb| verb == call.verb);
         let verb = verb && (call.verb.is_write() || !self.writes);
-        expires && verb && client.contains(&self.client) && path.contains(&self.path)
+        let user = self.user.is_empty() || self.user == user;
+        expires && verb && user && client.contains(&self.client) && path.contains(&self.path)
     }
 }
 
@@ -215,11 +223,11 @@ impl Faults {
         deaths.wait_for(|deaths| *deaths > 0).await.expect("the sender is here");
     }
 
-    /// What happens to a request; uses up the rule.
-    pub(crate) fn strike(&self, call: &Call, client: &str, path: &str) -> Option<Action> {
+    /// What happens to a request of a client and a user; uses up the rule.
+    pub(crate) fn strike(&self, call: &Call, from: (&str, &str), path: &str) -> Option<Action> {
         let mut rules = self.lock();
         let mut hit = None;
-        for rule in rules.iter_mut().filter(|rule| rule.concerns(call, client, path)) {
+        for rule in rules.iter_mut().filter(|rule| rule.concerns(call, from, path)) {
             if rule.skip > 0 {
                 rule.skip -= 1;
                 continue;
@@ -250,7 +258,7 @@ mod tests {
 
     fn strike(faults: &Faults, uri: &'static str) -> bool {
         let uri = Uri::from_static(uri);
-        faults.strike(&Call::parse(&Method::GET, &uri), "test", uri.path()).is_some()
+        faults.strike(&Call::parse(&Method::GET, &uri), ("test", "me"), uri.path()).is_some()
     }
 
     #[test]
@@ -264,7 +272,10 @@ mod tests {
         assert!(!strike(&faults, "/api/v1/events"));
         assert!(strike(&faults, "/api/v1/events?watch=1"));
         faults.add(Fault::silence().client("somebody else"));
+        faults.add(Fault::silence().user("somebody"));
         faults.add(Fault::silence().on_writes());
         assert!(!strike(&faults, "/api/v1/events"));
+        faults.add(Fault::silence().user("me"));
+        assert!(strike(&faults, "/api/v1/events"));
     }
 }

@@ -23,6 +23,8 @@ pub struct RequestRecord {
     pub query: String,
     /// Its `User-Agent`.
     pub user_agent: String,
+    /// Its user, empty if it came without a token: a token is the name of its user here.
+    pub user: String,
     status: AtomicU16,
 }
 
@@ -34,6 +36,7 @@ impl RequestRecord {
             path: request.uri().path().to_owned(),
             query: request.uri().query().unwrap_or("").to_owned(),
             user_agent: user_agent(request).to_owned(),
+            user: user(request).to_owned(),
             status: AtomicU16::new(0),
         }
     }
@@ -51,8 +54,16 @@ impl RequestRecord {
 
 /// How a request's client calls itself.
 pub(crate) fn user_agent(request: &axum::extract::Request) -> &str {
-    let agent = request.headers().get(http::header::USER_AGENT);
-    agent.and_then(|agent| agent.to_str().ok()).unwrap_or("")
+    header(request, &http::header::USER_AGENT)
+}
+
+/// Whose token a request has.
+pub(crate) fn user(request: &axum::extract::Request) -> &str {
+    header(request, &http::header::AUTHORIZATION).strip_prefix("Bearer ").unwrap_or("")
+}
+
+fn header<'a>(request: &'a axum::extract::Request, name: &http::HeaderName) -> &'a str {
+    request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
 }
 
 #[derive(Debug, Default)]

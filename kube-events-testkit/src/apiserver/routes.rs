@@ -19,7 +19,7 @@ use super::call::{Call, Verb};
 use super::discovery;
 use super::faults::{Action, WatchFault};
 use super::list;
-use super::log::{RequestRecord, user_agent};
+use super::log::{RequestRecord, user, user_agent};
 use super::object::{Author, Part};
 use super::patch::Patch;
 use super::resource::Resource;
@@ -64,7 +64,8 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
         return pending().await;
     }
     let record = shared.log.begin(RequestRecord::new(call.verb, &request));
-    let action = shared.faults.strike(&call, &client, request.uri().path());
+    let from = (client.as_str(), user(&request));
+    let action = shared.faults.strike(&call, from, request.uri().path());
     let dies = matches!(action, Some(Action::Die));
     if dies {
         shared.faults.end(&client);

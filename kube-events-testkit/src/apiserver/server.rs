@@ -177,12 +177,22 @@ impl ApiServer {
 
     /// A kubeconfig file that leads to it.
     pub fn kubeconfig(&self) -> String {
+        self.kubeconfig_with("{}")
+    }
+
+    /// The same as a user, by whom [requests](RequestRecord::user) and [faults](Fault::user) are told
+    /// apart; all may do the same.
+    pub fn kubeconfig_of(&self, user: &str) -> String {
+        self.kubeconfig_with(&format!("{{token: {user}}}"))
+    }
+
+    fn kubeconfig_with(&self, credentials: &str) -> String {
         let url = self.url();
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: testkit\n\
              clusters:\n- name: testkit\n  cluster:\n    server: {url}\n\
              contexts:\n- name: testkit\n  context:\n    cluster: testkit\n    user: testkit\n\
-             users:\n- name: testkit\n  user: {{}}\n"
+             users:\n- name: testkit\n  user: {credentials}\n"
         )
     }
 
