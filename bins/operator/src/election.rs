@@ -18,8 +18,9 @@ use tracing::{info, warn};
 /// How long a leader that says nothing more is waited for.
 const DURATION: Duration = Duration::from_secs(15);
 
-/// How often a leader says that it is there.
-const RENEW: Duration = Duration::from_secs(5);
+/// How often a leader says that it is there, and how long it waits for an answer. If there is none, it
+/// can say so once more before it gives up.
+const RENEW: Duration = Duration::from_secs(3);
 
 /// When a leader that cannot say so gives up: before another takes over, who may have seen the last
 /// renewal as much earlier as its answer took.
@@ -166,7 +167,10 @@ impl Candidate {
                     held = now;
                 }
                 Ok(Err(error)) => warn!(%error, lease = self.name, "cannot renew the lease"),
-                Err(_) => warn!(lease = self.name, "no answer to the renewal of the lease"),
+                Err(_) => {
+                    warn!(lease = self.name, "no answer to the renewal of the lease");
+                    pause = Duration::ZERO;
+                }
             }
         }
     }
