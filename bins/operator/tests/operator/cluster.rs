@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 /// Where the objects of these tests are.
 pub(crate) const NAMESPACE: &str = "logging";
 
+/// Where the operator is.
+pub(crate) const HOME: &str = "kubesphere-logging-system";
+
 /// How the operator calls itself.
 pub(crate) const OPERATOR: &str = "kube-events-operator";
 
@@ -103,32 +106,36 @@ impl Cluster {
         Self { server, client, folder }
     }
 
-    fn options(&self, more: Option<&str>) -> Options {
-        let kubeconfig = self.folder.path().join("kubeconfig");
-        let options = [
+    fn options(&self, kubeconfig: &str) -> Options {
+        Options::parse_from([
             "kube-events-operator".as_ref(),
             "--listen=127.0.0.1:0".as_ref(),
-            "--no-leader-election".as_ref(),
-            "--rules-namespace=kubesphere-logging-system".as_ref(),
+            "--rules-namespace".as_ref(),
+            HOME.as_ref(),
             "--kubeconfig".as_ref(),
-            kubeconfig.as_os_str(),
-        ];
-        Options::parse_from(options.into_iter().chain(more.map(str::as_ref)))
+            self.folder.path().join(kubeconfig).as_os_str(),
+        ])
     }
 
+    /// An operator that acts at once.
     pub(crate) fn start(&self) -> Operator {
-        self.start_with(None)
+        Operator::run(Options { no_leader_election: true, ..self.options("kubeconfig") })
     }
 
-    /// Starts one that is installed for the objects' namespace alone.
+    /// An operator that is installed for the objects' namespace alone, and acts at once.
     pub(crate) fn start_namespaced(&self) -> Operator {
-        self.start_with(Some("--namespace=logging"))
+        Operator::run(Options {
+            no_leader_election: true,
+            namespace: Some("logging".to_owned()),
+            ..self.options("kubeconfig")
+        })
     }
 
-    fn start_with(&self, option: Option<&str>) -> Operator {
-        let shutdown = CancellationToken::new();
-        let end = tokio::spawn(run(self.options(option), shutdown.clone()));
-        Operator { shutdown, end }
+    /// An operator that acts when it leads, and is a user of its own.
+    pub(crate) fn start_as(&self, user: &str) -> Operator {
+        let kubeconfig = self.server.kubeconfig_of(user);
+        std::fs::write(self.folder.path().join(user), kubeconfig).unwrap();
+        Operator::run(self.options(user))
     }
 
     /// Starts an operator and waits until it has done all.
@@ -335,6 +342,21 @@ fn findings(object: &Value) -> Value {
 // === impl Operator ===
 
 impl Operator {
+    fn run(options: Options) -> Self {
+        let shutdown = CancellationToken::new();
+        let end = tokio::spawn(run(options, shutdown.clone()));
+        Self { shutdown, end }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.is_finished()
+    }
+
+    /// Why it ended by itself.
+    pub(crate) async fn error(mut self) -> String {
+        (&mut self.end).await.unwrap().unwrap_err().to_string()
+    }
+
     /// Stops it as the kubelet does.
     pub(crate) async fn stop(mut self) {
         self.shutdown.cancel();

@@ -9,6 +9,7 @@ mod conflicts;
 mod crash;
 mod deletion;
 mod edits;
+mod election;
 mod healing;
 mod monitoring;
 mod quiet;
