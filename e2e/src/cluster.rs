@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::{
     env,
+    ffi::OsString,
     io::Write as _,
+    iter,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -30,8 +32,8 @@ pub struct Cluster {
     node: Node,
     alertmanager: Alertmanager,
     control_plane: ControlPlane,
-    path: std::ffi::OsString,
-    _dir: TempDir,
+    path: OsString,
+    dir: TempDir,
 }
 
 // === impl Cluster ===
@@ -59,12 +61,23 @@ impl Cluster {
         let dir = tempfile::Builder::new().prefix("node-").tempdir()?;
         let node = Node::start(&control_plane, dir.path(), program).await?;
         let alertmanager = Alertmanager::start_at(&alertmanager, Node::ADDRESS).await?;
-        let commands = [assets, cli.parent().context("no folder")?.to_owned()];
         let path = env::var_os("PATH").unwrap_or_default();
-        let path = env::join_paths(commands.into_iter().chain(env::split_paths(&path)))?;
-        let this = Self { node, alertmanager, control_plane, path, _dir: dir };
+        let mut this = Self { node, alertmanager, control_plane, path, dir };
+        this.add_command(&assets.join("kubectl"))?;
+        this.add_command(&cli)?;
         this.announce_alertmanager().await?;
         Ok(Some(this))
+    }
+
+    /// Lets commands of the shell call a program by its name.
+    ///
+    /// # Errors
+    /// When its folder has no place in `PATH`.
+    pub fn add_command(&mut self, program: &Path) -> Result<()> {
+        let folder = program.parent().context("no folder")?.to_owned();
+        let folders = env::split_paths(&self.path);
+        self.path = env::join_paths(iter::once(folder).chain(folders))?;
+        Ok(())
     }
 
     /// The API server and its controllers.
@@ -97,10 +110,23 @@ impl Cluster {
     /// When it fails, with what it says.
     pub fn shell_with(&self, command: &str, input: &str) -> Result<String> {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no repository")?;
+        self.run(repository, command, input)
+    }
+
+    /// The same in another folder.
+    ///
+    /// # Errors
+    /// When it fails, with what it says.
+    pub fn shell_in(&self, folder: &Path, command: &str) -> Result<String> {
+        self.run(folder, command, "")
+    }
+
+    fn run(&self, folder: &Path, command: &str, input: &str) -> Result<String> {
         let mut child = Command::new("bash")
             .args(["-euo", "pipefail", "-c", command])
-            .current_dir(repository)
+            .current_dir(folder)
             .env("PATH", &self.path)
+            .env("HOME", self.dir.path())
             .env("KUBECONFIG", self.control_plane.kubeconfig())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -205,12 +231,12 @@ impl Cluster {
 /// The programs that pods run.
 const PROGRAMS: [&str; 3] = ["kube-events-exporter", "kube-events-ruler", "kube-events-operator"];
 
-/// What an image of ours stands for, `kube-events/exporter:v1`; and an exporter or ruler of the Go project,
+/// What an image of ours stands for, `kube-events/exporter:v1` of any registry; and an exporter or ruler of the Go project,
 /// which understand the same configuration.
 fn program(image: &str) -> Option<PathBuf> {
     let (owner, rest) = image.rsplit_once('/')?;
     let name = rest.split([':', '@']).next()?;
-    let name = match owner {
+    let name = match owner.rsplit('/').next()? {
         "kube-events" => format!("kube-events-{name}"),
         "kubesphere" if name != "kube-events-operator" => name.to_owned(),
         _ => return None,

@@ -16,9 +16,9 @@ const VERSION: &str = "events.kubesphere.io/v1alpha1";
 pub(crate) fn install(cluster: &Cluster) -> Result<()> {
     let objects = [
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
-        definition("Exporter"),
-        definition("Ruler"),
-        definition("Rule"),
+        definition("Exporter", "ex"),
+        definition("Ruler", "erl"),
+        definition("Rule", "er"),
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": own(OPERATOR)}),
         json!({
             "apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": OPERATOR},
@@ -78,21 +78,33 @@ fn own(name: &str) -> Value {
     json!({"name": name, "namespace": NAMESPACE})
 }
 
-fn definition(kind: &str) -> Value {
+/// One version, structural, and without the subresource `status`, of which nothing is kept. Of a spec all is kept
+/// here: the real schema has the fields that this project's has, too, and wants little more than an image.
+fn definition(kind: &str, short: &str) -> Value {
     let singular = kind.to_lowercase();
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{singular}s.{GROUP}")},
+        "metadata": {
+            "name": format!("{singular}s.{GROUP}"),
+            "annotations": {"controller-gen.kubebuilder.io/version": "v0.4.1"},
+        },
         "spec": {
             "group": GROUP, "scope": "Namespaced",
             "names": {
                 "kind": kind, "listKind": format!("{kind}List"),
-                "plural": format!("{singular}s"), "singular": singular,
+                "plural": format!("{singular}s"), "singular": singular, "shortNames": [short],
             },
             "versions": [{
                 "name": "v1alpha1", "served": true, "storage": true,
                 "schema": {"openAPIV3Schema": {
-                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                    "type": "object", "required": ["spec"],
+                    "properties": {
+                        "apiVersion": {"type": "string"},
+                        "kind": {"type": "string"},
+                        "metadata": {"type": "object"},
+                        "spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                        "status": {"type": "object"},
+                    },
                 }},
             }],
         },
@@ -121,9 +133,14 @@ fn operator() -> Value {
                         "name": "events-operator",
                         "image": "kubesphere/kube-events-operator:latest",
                         "args": ["--config-reloader-image=jimmidyson/configmap-reload:v0.3.0"],
+                        "env": [{
+                            "name": "POD_NAMESPACE",
+                            "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}},
+                        }],
                         "ports": [{"name": "webhook-server", "containerPort": 9443}],
                         "volumeMounts": [{
                             "name": "cert", "mountPath": "/tmp/k8s-webhook-server/serving-certs",
+                            "readOnly": true,
                         }],
                     }],
                     "volumes": [{"name": "cert", "secret": {"secretName": ADMISSION}}],

@@ -1,16 +1,19 @@
-//! A cluster is installed as docs/install.md says, word by word: the pods are our programs with the arguments,
-//! files, environment, token and rights that the operator gave them.
+//! A cluster is installed as docs/install.md says, word by word, in each way that it has: the pods are our programs with
+//! the arguments, files, environment, token and rights that the operator gave them.
 
 mod former;
+mod installed;
 mod rights;
 
-use anyhow::{Context as _, Result, ensure};
-use e2e::{Cluster, isolated, until};
+use anyhow::{Context as _, Result, bail, ensure};
+use e2e::{Cluster, Part, isolated, until};
 use k8s_openapi::api::core::v1::Event;
 use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 use tokio::{sync::oneshot, time::interval};
+
+use self::installed::Installed;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const NAMESPACE: &str = "kubesphere-logging-system";
@@ -19,8 +22,15 @@ const UPGRADE: &str = include_str!("../../../docs/upgrade.md");
 
 /// The commands of the book under a heading.
 fn book(heading: &str) -> Vec<&'static str> {
-    let section = BOOK.split("\n## ").find_map(|section| section.strip_prefix(heading));
-    let blocks = section.into_iter().flat_map(|section| section.split("```sh\n").skip(1));
+    blocks(heading, "sh")
+}
+
+/// What the book has under a heading in a language.
+fn blocks(heading: &str, language: &str) -> Vec<&'static str> {
+    let heading = format!("{heading}\n");
+    let section = BOOK.split("\n## ").find_map(|section| section.strip_prefix(&heading));
+    let begin = format!("```{language}\n");
+    let blocks = section.into_iter().flat_map(|section| section.split(&begin).skip(1));
     blocks.filter_map(|block| Some(block.split_once("\n```")?.0)).collect()
 }
 
@@ -61,13 +71,6 @@ async fn alerted(cluster: &Cluster, pod: &str) -> Result<Value> {
     alert.with_context(|| cluster.node().stderr("").unwrap_or_default())
 }
 
-async fn is_well(cluster: &Cluster) -> Result<()> {
-    let columns = "jsonpath={range .items[*]}{.metadata.name}={.status.readyReplicas} {end}";
-    let command = format!("kubectl get ex,erl -A -o '{columns}'");
-    let well = "events-exporter=1 events-ruler=2 ";
-    cluster.prints(&command, |printed| printed == well).await.map(drop)
-}
-
 /// What is there before anything of ours, and has to be there after it.
 fn everything(cluster: &Cluster) -> Result<BTreeSet<String>> {
     // Each namespace gets them by and by.
@@ -86,28 +89,29 @@ async fn nothing_is_left(cluster: &Cluster, before: &BTreeSet<String>) -> Result
     gone.with_context(|| format!("{differ:#?}"))
 }
 
+/// A clean cluster, with the namespace `shop` of a tenant, and what is in it. In our namespace, pods have to
+/// pass the strictest standard.
+fn prepare(cluster: &Cluster) -> Result<BTreeSet<String>> {
+    cluster.shell("kubectl create namespace shop")?;
+    let before = everything(cluster)?;
+    let label = "pod-security.kubernetes.io/enforce=restricted";
+    cluster.shell(&format!("kubectl create namespace {NAMESPACE}"))?;
+    cluster.shell(&format!("kubectl label namespace {NAMESPACE} {label}"))?;
+    Ok(before)
+}
+
 #[test]
 fn a_cluster_is_installed_by_the_book() -> Result<()> {
     isolated("a_cluster_is_installed_by_the_book", async {
         let Some(cluster) = Cluster::find().await? else { return Ok(()) };
-        cluster.shell("kubectl create namespace shop")?;
-        let before = everything(&cluster)?;
-        // The pods have to pass the strictest standard.
-        let label = "pod-security.kubernetes.io/enforce=restricted";
-        cluster.shell(&format!("kubectl create namespace {NAMESPACE}"))?;
-        cluster.shell(&format!("kubectl label namespace {NAMESPACE} {label}"))?;
-
-        for command in book("From the bundle") {
+        let before = prepare(&cluster)?;
+        let [upgrade, _helms] = book("From one version to the next")[..] else {
+            bail!("other commands")
+        };
+        for command in book("From the bundle").into_iter().chain([upgrade]) {
             cluster.shell(command)?;
         }
-        is_well(&cluster).await?;
-        rights_are_those_of_the_book(&cluster)?;
-        an_event_becomes_an_alert(&cluster).await?;
-        a_wrong_rule_shows_its_mistake(&cluster).await?;
-        a_tenant_writes_rules_for_itself_only(&cluster).await?;
-        damage_heals(&cluster).await?;
-        a_change_is_read_without_a_restart(&cluster).await?;
-
+        Installed::of_samples(&cluster).works().await?;
         for command in book("Away with it") {
             cluster.shell(command)?;
         }
@@ -116,46 +120,63 @@ fn a_cluster_is_installed_by_the_book() -> Result<()> {
     })
 }
 
-/// Of each account, what the API server lets it do beyond what it lets anyone do.
-fn rights_are_those_of_the_book(cluster: &Cluster) -> Result<()> {
-    let operator = ["kube-events-operator", "kube-events-operator-election"];
-    let monitoring = "kubesphere-monitoring-system";
-    for (account, namespace, roles) in [
-        ("kube-events-operator", NAMESPACE, &operator[..]),
-        ("kube-events-operator", "shop", &operator[..1]),
-        ("events-exporter", NAMESPACE, &["kube-events-exporter"]),
-        ("events-exporter", "shop", &["kube-events-exporter"]),
-        ("events-ruler", NAMESPACE, &["kube-events-ruler"]),
-        ("events-ruler", monitoring, &["kube-events-ruler", "kube-events-service-reader"]),
-    ] {
-        let anyone = rights::granted(cluster, "shop:default", namespace)?;
-        let granted = rights::granted(cluster, &format!("{NAMESPACE}:{account}"), namespace)?;
-        let granted: BTreeSet<_> = granted.difference(&anyone).cloned().collect();
-        let listed: BTreeSet<_> = roles.iter().flat_map(|role| rights::listed(role)).collect();
-        let differ: Vec<_> = granted.symmetric_difference(&listed).collect();
-        ensure!(differ.is_empty(), "{account} in {namespace}: {differ:#?}");
-    }
-    Ok(())
+#[test]
+fn a_cluster_is_installed_by_helm() -> Result<()> {
+    isolated("a_cluster_is_installed_by_helm", async {
+        let Some(helm) = Part::Helm.find() else { return Ok(()) };
+        let Some(mut cluster) = Cluster::find().await? else { return Ok(()) };
+        cluster.add_command(&helm)?;
+        let before = prepare(&cluster)?;
+        let [_bundles, upgrade] = book("From one version to the next")[..] else {
+            bail!("other commands")
+        };
+        for command in book("With Helm").into_iter().chain([upgrade]) {
+            cluster.shell(command)?;
+        }
+        let installed = Installed {
+            cluster: &cluster,
+            exporter: "kube-events-exporter",
+            ruler: "kube-events-ruler",
+            again: upgrade,
+        };
+        installed.works().await?;
+        for command in book("Away with a release of Helm") {
+            cluster.shell(command)?;
+        }
+        nothing_is_left(&cluster, &before).await?;
+        cluster.stop().await
+    })
 }
 
-async fn an_event_becomes_an_alert(cluster: &Cluster) -> Result<()> {
-    back_off(cluster, "web-0").await?;
-    let labels = alerted(cluster, "web-0").await?;
-    let expected = json!({
-        "alertname": "ContainerBackoff", "alerttype": "event", "namespace": "shop",
-        "pod": "web-0", "container": "app", "severity": "warning",
-    });
-    ensure!(labels == expected, "{labels}");
-    let exported = cluster.node().stdout("events-exporter")?;
-    ensure!(exported.contains("\"web-0.1\""), "it is not on the exporter's standard output");
-    Ok(())
-}
-
-async fn a_wrong_rule_shows_its_mistake(cluster: &Cluster) -> Result<()> {
-    cluster.apply(&rule("wrong", &json!({}), "reason = \"BackOff\" AND count > 3"))?;
-    let shown = |text: &str| text.contains("AND") && text.contains("^^^");
-    cluster.prints("kubectl -n shop describe er wrong", shown).await?;
-    cluster.shell("kubectl -n shop delete er wrong").map(drop)
+/// All images come from a registry, as the kustomization in the book says.
+#[test]
+fn a_cluster_is_installed_by_kustomize() -> Result<()> {
+    isolated("a_cluster_is_installed_by_kustomize", async {
+        let Some(cluster) = Cluster::find().await? else { return Ok(()) };
+        let before = prepare(&cluster)?;
+        let folder = tempfile::tempdir()?;
+        let [kustomization] = blocks("With kustomize", "yaml")[..] else {
+            bail!("not one kustomization")
+        };
+        fs::write(folder.path().join("kustomization.yaml"), kustomization)?;
+        cluster.shell(&format!("cp -r deploy {}", folder.path().display()))?;
+        for command in book("With kustomize") {
+            cluster.shell_in(folder.path(), command)?;
+        }
+        cluster.shell("kubectl apply -f deploy/samples/")?;
+        let installed = Installed::of_samples(&cluster);
+        installed.is_well().await?;
+        let images = format!("kubectl -n {NAMESPACE} get pods -o jsonpath={{..image}}");
+        let images = cluster.shell(&images)?;
+        let ours = |image: &str| image.starts_with("registry.example/kube-events/");
+        ensure!(images.split_whitespace().all(ours), "{images}");
+        installed.an_event_becomes_an_alert().await?;
+        for command in book("Away with it") {
+            cluster.shell(command)?;
+        }
+        nothing_is_left(&cluster, &before).await?;
+        cluster.stop().await
+    })
 }
 
 fn rule(name: &str, labels: &Value, condition: &str) -> Value {
@@ -166,90 +187,6 @@ fn rule(name: &str, labels: &Value, condition: &str) -> Value {
             {"name": "OfTheShop", "type": "alert", "enable": true, "condition": condition},
         ]},
     })
-}
-
-async fn a_tenant_writes_rules_for_itself_only(cluster: &Cluster) -> Result<()> {
-    cluster.shell("kubectl -n shop create rolebinding tenant --clusterrole=edit --user=tenant")?;
-    let as_tenant =
-        |object: &Value| cluster.shell_with("kubectl --as=tenant apply -f -", &object.to_string());
-    let own = rule("own", &json!({}), "reason = \"Unhealthy\"");
-    // The rights are added to the role `edit` by a controller.
-    let allowed = async || Ok(as_tenant(&own).ok());
-    until("a tenant may write rules", LIMIT, allowed).await?;
-
-    let scope = json!({"kubesphere.io/rule-scope": "cluster"});
-    let mut wide = rule("wide", &scope, "reason = \"Unhealthy\"");
-    let refused = as_tenant(&wide).err().context("a tenant wrote a rule for all")?.to_string();
-    ensure!(refused.contains(&format!("kubectl apply -n {NAMESPACE}")), "{refused}");
-    wide["metadata"]["namespace"] = json!(NAMESPACE);
-    let refused = as_tenant(&wide).err().context("a tenant wrote a rule for all")?.to_string();
-    ensure!(refused.contains("forbidden"), "{refused}");
-    let exporter = json!({
-        "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Exporter",
-        "metadata": {"name": "spy", "namespace": "shop"}, "spec": {"sinks": {"stdout": {}}},
-    });
-    let refused = as_tenant(&exporter).err().context("a tenant exports")?.to_string();
-    ensure!(refused.contains("forbidden"), "{refused}");
-    cluster.shell("kubectl -n shop delete rolebinding tenant").map(drop)
-}
-
-/// A role that is made anew is another owner of its bindings.
-async fn roles_come_back(cluster: &Cluster) -> Result<()> {
-    let role = "kube-events-exporter";
-    let binding = format!("{role}:exporter:{NAMESPACE}:events-exporter");
-    let uid = |what: &str, path: &str| {
-        cluster.shell(&format!("kubectl get {what} --ignore-not-found -o jsonpath='{{{path}}}'"))
-    };
-    let owner =
-        || uid(&format!("clusterrolebinding {binding}"), ".metadata.ownerReferences[0].uid");
-    let (before, owned) = (uid(&format!("clusterrole {role}"), ".metadata.uid")?, owner()?);
-    ensure!(before == owned, "{before} is not {owned}");
-    cluster.shell(&format!("kubectl delete clusterrole {role}"))?;
-    let collected = async || Ok(owner()?.is_empty().then_some(()));
-    until("the binding is collected with its role", LIMIT, collected).await?;
-    cluster.shell("kube-events bundle | kubectl apply --server-side -f -")?;
-    let now = uid(&format!("clusterrole {role}"), ".metadata.uid")?;
-    let healed = async || Ok((owner()? == now).then_some(()));
-    until("the binding belongs to the new role", LIMIT, healed).await
-}
-
-async fn damage_heals(cluster: &Cluster) -> Result<()> {
-    let pods = format!("kubectl -n {NAMESPACE} get pods -l events-ruler -o name");
-    let before = cluster.shell(&pods)?;
-    for damage in [
-        "delete service events-ruler",
-        "delete configmap events-exporter",
-        "scale deployment events-exporter --replicas=0",
-        "delete pods -l events-ruler",
-        "delete deployment events-exporter",
-    ] {
-        cluster.shell(&format!("kubectl -n {NAMESPACE} {damage}"))?;
-    }
-    is_well(cluster).await?;
-    roles_come_back(cluster).await?;
-    let after = cluster.shell(&pods)?;
-    ensure!(before.lines().all(|pod| !after.contains(pod)), "the same pods: {after}");
-    back_off(cluster, "web-1").await?;
-    alerted(cluster, "web-1").await.map(drop)
-}
-
-async fn a_change_is_read_without_a_restart(cluster: &Cluster) -> Result<()> {
-    let pods = format!("kubectl -n {NAMESPACE} get pods -l events-exporter -o name");
-    let before = cluster.shell(&pods)?;
-    let patch = r#"{"spec": {"cluster": "blue"}}"#;
-    cluster.shell(&format!(
-        "kubectl -n {NAMESPACE} patch ex events-exporter --type=merge -p '{patch}'"
-    ))?;
-    let told = async || {
-        let said = cluster.node().stderr("events-exporter")?;
-        Ok(said.contains("the configuration has changed").then_some(()))
-    };
-    until("the exporter has read it", LIMIT, told).await?;
-    back_off(cluster, "web-2").await?;
-    let labels = alerted(cluster, "web-2").await?;
-    ensure!(labels["cluster"] == "blue", "{labels}");
-    ensure!(cluster.shell(&pods)? == before, "the pods were replaced");
-    Ok(())
 }
 
 /// A namespace's own installation has rights in no other, and exports and rules on its Events alone.
@@ -350,7 +287,7 @@ fn an_upgrade_from_the_go_project_keeps_delivering() -> Result<()> {
         for command in book("Instead of the Go project") {
             cluster.shell(command)?;
         }
-        is_well(&cluster).await?;
+        Installed::of_samples(&cluster).is_well().await?;
         let pods = "kubectl -n kubesphere-logging-system get pods \
             -o jsonpath='{range .items[*]}{.spec.containers[*].name} {end}'";
         let ours = |text: &str| {
