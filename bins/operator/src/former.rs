@@ -153,7 +153,7 @@ mod tests {
             &json!({"webhooks": [
                 {},
                 {"url": "http://a", "service": service},
-                {"url": "", "service": service},
+                {"url": " ", "service": service},
                 {"url": "http://a"},
                 {"service": service},
             ]}),

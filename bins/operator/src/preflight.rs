@@ -57,17 +57,8 @@ pub(crate) async fn tell(client: Client, settings: Settings, readiness: Readines
 ///
 /// If the API server cannot be asked.
 async fn missing(client: &Client, settings: &Settings) -> Result<Vec<String>, kube::Error> {
-    let own = Some(settings.namespace.clone());
-    let scope = settings.namespaced.then(|| settings.namespace.clone());
-    // Collected, as what borrows rights while it waits could not be spawned.
-    let wanted: Vec<_> = OPERATOR
-        .needed(settings.namespaced)
-        .map(|right| (right, scope.clone()))
-        .chain(ELECTION.rights.iter().map(|right| (right, own.clone())))
-        .flat_map(|(right, namespace)| questions(right, namespace))
-        .collect();
     let reviews = Api::<SelfSubjectAccessReview>::all(client.clone());
-    let answers = stream::iter(wanted).map(|(attributes, sentence)| {
+    let answers = stream::iter(wanted(settings)).map(|(attributes, sentence)| {
         let reviews = reviews.clone();
         async move {
             let spec = SelfSubjectAccessReviewSpec {
@@ -84,6 +75,18 @@ async fn missing(client: &Client, settings: &Settings) -> Result<Vec<String>, ku
         answers.buffered(CONCURRENCY).collect().await;
     let missing: Result<Vec<_>, _> = answers.into_iter().collect();
     Ok(missing?.into_iter().flatten().collect())
+}
+
+/// What the operator needs. Collected, as what borrows rights while it waits could not be spawned.
+fn wanted(settings: &Settings) -> Vec<(ResourceAttributes, String)> {
+    let own = Some(settings.namespace.clone());
+    let scope = settings.namespaced.then(|| settings.namespace.clone());
+    OPERATOR
+        .needed(settings.namespaced)
+        .map(|right| (right, scope.clone()))
+        .chain(ELECTION.rights.iter().map(|right| (right, own.clone())))
+        .flat_map(|(right, namespace)| questions(right, namespace))
+        .collect()
 }
 
 fn questions(
@@ -120,4 +123,38 @@ fn questions(
             })
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `VERB RESOURCE/PART NAME in NAMESPACE` of all that is asked for.
+    fn asked(namespaced: bool) -> Vec<String> {
+        let settings = Settings { namespaced, ..Settings::default() };
+        let line = |(asked, _): (ResourceAttributes, String)| {
+            let [verb, resource, part, name, namespace] =
+                [asked.verb, asked.resource, asked.subresource, asked.name, asked.namespace]
+                    .map(Option::unwrap_or_default);
+            format!("{verb} {resource}/{part} {name} in {namespace}")
+        };
+        wanted(&settings).into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn rights_are_asked_for_where_they_are_needed() {
+        let own = Settings::default().namespace;
+        let everywhere = asked(false);
+        for line in [
+            "patch deployments/  in ".to_owned(),
+            "patch rulers/status  in ".to_owned(),
+            "bind clusterroles/ kube-events-ruler in ".to_owned(),
+            format!("update leases/ kube-events-operator in {own}"),
+        ] {
+            assert!(everywhere.contains(&line), "{line} is not in {everywhere:#?}");
+        }
+        let here = format!(" in {own}");
+        let elsewhere = asked(true).into_iter().filter(|line| !line.ends_with(&here));
+        assert_eq!(elsewhere.collect::<Vec<_>>(), [""; 0]);
+    }
 }

@@ -260,6 +260,33 @@ mod tests {
     }
 
     #[test]
+    fn pods_that_are_too_many_or_none_are_told() {
+        let surplus = json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "readyReplicas": 2});
+        let surplus = of(&deployment(&surplus), None, None);
+        assert_eq!(holds(&surplus, "Progressing"), "True RollingOut");
+        assert_eq!((surplus.replicas, surplus.ready_replicas), (Some(3), Some(2)));
+        let mut none = deployment(&json!({"observedGeneration": 2}));
+        none.spec.replicas = Some(0);
+        assert_eq!(holds(&of(&none, None, None), "Available"), "False ScaledToZero");
+    }
+
+    #[test]
+    fn the_image_is_told_and_what_the_pods_may_not_do() {
+        let image = Image { name: "ours:1".to_owned(), replaced: None };
+        let told = |image, unrestricted, before: Option<&Status>| {
+            let pods = Pods { deployment: None, image, unrestricted, adjusted: &[] };
+            status(before, Some(1), &pods, None)
+        };
+        let restricted = told(Some(&image), None, None);
+        assert_eq!(holds(&restricted, "Restricted"), "True Restricted");
+        assert_eq!(restricted.image.as_deref(), Some("ours:1"));
+        let own = told(Some(&image), Some("hostPath"), None);
+        assert_eq!(holds(&own, "Restricted"), "False OwnSettings");
+        // With a spec that cannot be in force, the pods run what they ran before.
+        assert_eq!(told(None, None, Some(&own)).image.as_deref(), Some("ours:1"));
+    }
+
+    #[test]
     fn a_spec_that_is_not_in_force_is_not_called_settled() {
         let trouble = Trouble { reason: "InvalidConfig", message: "no such sink".to_owned() };
         let pods = Pods {

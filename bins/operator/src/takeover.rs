@@ -197,7 +197,10 @@ mod tests {
 
     #[test]
     fn once_is_enough() {
+        let mut status = entry(FORMER_MANAGER, "Update", &json!({}));
+        status.subresource = Some("status".to_owned());
         let entries = vec![
+            status,
             entry(names::OPERATOR, "Apply", &json!({})),
             entry("kubectl-edit", "Update", &json!({})),
         ];

@@ -119,12 +119,14 @@ async fn of_two_that_begin_together_one_acts() {
 async fn when_the_leader_stops_the_other_takes_over_at_once() {
     let cluster = new_cluster().await;
     let (first, _second) = two(&cluster).await;
+    let held = lease(&cluster);
     first.stop().await;
     let released = lease(&cluster);
     assert!(released["spec"]["holderIdentity"].as_str().is_none_or(str::is_empty), "{released:#}");
     cluster.server.clear_requests();
     let waited = taken_over(&cluster, LATE).await;
     assert!(waited <= 3, "it took {waited} s");
+    assert_ne!(lease(&cluster)["spec"]["acquireTime"], held["spec"]["acquireTime"]);
     the_second_acts(&cluster).await;
 }
 
@@ -175,13 +177,26 @@ async fn a_renewal_that_is_lost_is_tried_again() {
     assert_eq!(transitions(&cluster), 0);
 }
 
+fn take(cluster: &Cluster) {
+    let mut taken = lease(cluster);
+    taken["spec"]["holderIdentity"] = json!("somebody");
+    cluster.server.update(taken).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_stops_gives_nobody_elses_lease_away() {
+    let cluster = new_cluster().await;
+    let (first, _second) = two(&cluster).await;
+    take(&cluster);
+    first.stop().await;
+    assert_eq!(lease(&cluster)["spec"]["holderIdentity"], "somebody");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_leader_whose_lease_is_taken_ends() {
     let cluster = new_cluster().await;
     let (first, _second) = two(&cluster).await;
-    let mut taken = lease(&cluster);
-    taken["spec"]["holderIdentity"] = json!("somebody");
-    cluster.server.update(taken).unwrap();
+    take(&cluster);
     cluster.elapse(Duration::from_secs(RENEWED.into()) + 2 * SECOND).await;
     assert!(first.has_ended());
     assert_eq!(first.error().await, format!("the lease {LEASE} was lost to somebody"));

@@ -259,3 +259,18 @@ async fn a_further_ruler_that_is_ready_is_no_write_to_a_rule() {
     cluster.ready("d", 0).await;
     assert_eq!(cluster.get("Rule", "rule"), told);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_hears_of_the_labels_of_its_namespace() {
+    let cluster = Cluster::new().await;
+    let selector = json!({"matchLabels": {"team": "sre"}});
+    cluster.create("Ruler", "ruler", &json!({"ruleNamespaceSelector": selector, "sinks": {}}));
+    cluster.create("Rule", "rule", &json!({"rules": []}));
+    let _operator = cluster.started().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NoRuler");
+    let mut namespace = cluster.server.get("Namespace", "", NAMESPACE).unwrap();
+    namespace["metadata"]["labels"]["team"] = json!("sre");
+    cluster.server.update(namespace).unwrap();
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NoRulerReady");
+}
