@@ -191,12 +191,17 @@ impl Cluster {
         self.server.create(object).unwrap();
     }
 
-    /// Replaces the whole spec.
+    /// Replaces the whole spec, whoever writes meanwhile.
     pub(crate) async fn respecify(&self, kind: &str, name: &str, spec: &Value) {
         let api = self.api("events.kubesphere.io/v1alpha1", kind);
-        let mut object = api.get(name).await.unwrap();
-        object.data["spec"] = spec.clone();
-        api.replace(name, &PostParams::default(), &object).await.unwrap();
+        loop {
+            let mut object = api.get(name).await.unwrap();
+            object.data["spec"] = spec.clone();
+            match api.replace(name, &PostParams::default(), &object).await {
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                replaced => return drop(replaced.unwrap()),
+            }
+        }
     }
 
     /// A change that a person makes.
@@ -281,7 +286,8 @@ impl Cluster {
             object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == OPERATOR
         });
         let children = ours.map(|object| (place(&object), lasting(object)));
-        let told = ["Exporter", "Ruler"].iter().flat_map(|kind| self.server.list(kind).unwrap());
+        let told =
+            ["Exporter", "Ruler", "Rule"].iter().flat_map(|kind| self.server.list(kind).unwrap());
         let told = told.map(|object| (place(&object), findings(&object)));
         children.chain(told).collect()
     }
@@ -290,7 +296,9 @@ impl Cluster {
     pub(crate) fn places(&self) -> Vec<String> {
         let state = self.state().into_keys();
         state
-            .filter(|place| !["Exporter ", "Ruler "].iter().any(|it| place.starts_with(it)))
+            .filter(|place| {
+                !["Exporter ", "Ruler ", "Rule "].iter().any(|it| place.starts_with(it))
+            })
             .collect()
     }
 
