@@ -274,7 +274,8 @@ mod tests {
     fn the_image_is_told_and_what_the_pods_may_not_do() {
         let image = Image { name: "ours:1".to_owned(), replaced: None };
         let told = |image, unrestricted, before: Option<&Status>| {
-            let pods = Pods { deployment: None, image, unrestricted, adjusted: &[] };
+            let pods =
+                Pods { deployment: None, image, unrestricted, adjusted: &[], narrowed: None };
             status(before, Some(1), &pods, None)
         };
         let restricted = told(Some(&image), None, None);

@@ -257,7 +257,7 @@ fn sink_reach() -> Value {
                     "{:?}.filter(i, i < size(variables.services) && \
                      variables.services.indexOf(variables.services[i]) == i)\
                      .map(i, variables.services[i])",
-                    Vec::from_iter(0..MOST_SERVICES)
+                    (0..MOST_SERVICES).collect::<Vec<_>>()
                 ),
             },
             {"name": "everywhere", "expression": may("")},
