@@ -179,7 +179,7 @@ async fn what_another_release_wrote_is_told_and_holds_nothing_else_up() {
     assert_eq!(cluster.condition("Ruler", "later", "Degraded"), "InvalidConfig");
     assert_eq!(cluster.condition("Ruler", "later", "Progressing"), "!Blocked");
     let message = cluster.message("Ruler", "later", "Degraded");
-    assert!(message.starts_with("spec: unknown field `pigeons`"), "{message}");
+    assert!(message.starts_with("spec.sinks.pigeons: unknown field `pigeons`"), "{message}");
     assert!(cluster.has("Deployment", "ruler"));
     assert_eq!(cluster.condition("Rule", "later", "Accepted"), "!InvalidRule");
     assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "Accepted");

@@ -161,6 +161,8 @@ fn own_context() -> Value {
     json!({
         "securityContext": {"runAsUser": 1000},
         "containerSecurityContext": {"readOnlyRootFilesystem": false},
+        "volumes": [{"name": "data", "secret": {"secretName": "data"}}],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
     })
 }
 
