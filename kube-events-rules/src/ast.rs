@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::lexer;
+use crate::quoted::Quoted;
 use crate::span::Span;
 
 /// A parsed condition.
@@ -57,10 +58,21 @@ pub(crate) enum Check {
     Holds,
     Exists,
     Compare(Comparison, Literal),
-    Contains(Literal),
+    Contains(Case, Literal),
+    /// `iequals`
+    EqualFold(Literal),
     In(Vec<Literal>),
-    Like(Spanned<String>),
+    /// `in @name`
+    InList(Spanned<String>),
+    Like(Case, Spanned<String>),
     Regex(Spanned<String>),
+}
+
+/// Whether upper and lower case differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Case {
+    Exact,
+    Ignored,
 }
 
 /// An operator that compares.
@@ -80,6 +92,7 @@ pub(crate) enum Literal {
     Text(Spanned<String>),
     Number(Spanned<String>),
     Boolean(Spanned<bool>),
+    Duration(Spanned<String>),
 }
 
 /// A value and where it stands. For strings the span is that of the text between the quotes.
@@ -218,9 +231,13 @@ impl fmt::Display for Test {
             Check::Holds => Ok(()),
             Check::Exists => write!(f, "{not} exists"),
             Check::Compare(comparison, value) => write!(f, " {} {value}", comparison.as_str()),
-            Check::Contains(value) => write!(f, "{not} contains {value}"),
+            Check::Contains(case, value) => write!(f, "{not} {}contains {value}", case.prefix()),
+            Check::EqualFold(value) => write!(f, "{not} iequals {value}"),
             Check::In(values) => write_list(f, not, values),
-            Check::Like(text) => write!(f, "{not} like {}", Quoted(&text.value)),
+            Check::InList(list) => write!(f, "{not} in @{}", list.value),
+            Check::Like(case, text) => {
+                write!(f, "{not} {}like {}", case.prefix(), Quoted(&text.value))
+            }
             Check::Regex(text) => write!(f, "{not} regex {}", Quoted(&text.value)),
         }
     }
@@ -233,6 +250,18 @@ fn write_list(f: &mut fmt::Formatter<'_>, not: &str, values: &[Literal]) -> fmt:
         write!(f, "{comma}{value}")?;
     }
     f.write_str(")")
+}
+
+// === impl Case ===
+
+impl Case {
+    /// What the operators that ignore case begin with.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Exact => "",
+            Self::Ignored => "i",
+        }
+    }
 }
 
 // === impl Comparison ===
@@ -268,7 +297,7 @@ impl Literal {
     /// The text that it stands for where text is compared.
     pub(crate) fn as_text(&self) -> &str {
         match self {
-            Self::Text(text) | Self::Number(text) => &text.value,
+            Self::Text(text) | Self::Number(text) | Self::Duration(text) => &text.value,
             Self::Boolean(boolean) => {
                 if boolean.value {
                     "true"
@@ -286,18 +315,5 @@ impl fmt::Display for Literal {
             Self::Text(text) => Quoted(&text.value).fmt(f),
             _ => f.write_str(self.as_text()),
         }
-    }
-}
-
-/// A string as it is written in a condition.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // After an odd number of backslashes the first quote is escaped and then dropped with the
-        // second, as all quotes at the ends are.
-        let backslashes = self.0.bytes().rev().take_while(|b| *b == b'\\').count();
-        let end = if backslashes % 2 == 1 { "\"\"" } else { "\"" };
-        write!(f, "\"{}{end}", self.0)
     }
 }

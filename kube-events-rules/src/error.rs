@@ -16,6 +16,7 @@ pub struct Error {
     kind: ErrorKind,
     span: Span,
     help: Option<String>,
+    replacement: Option<String>,
 }
 
 /// What is wrong with a text.
@@ -42,6 +43,27 @@ pub enum ErrorKind {
     /// A character that no token begins with.
     #[error("unexpected character {0}")]
     UnexpectedCharacter(Shown),
+    /// A backslash in single quotes before something that it gives no meaning.
+    #[error("unknown escape in a string in single quotes")]
+    UnknownEscape,
+    /// A quoted member of something other than labels or annotations.
+    #[error("only `metadata.labels` and `metadata.annotations` have members in quotes")]
+    NoMembers,
+    /// A JSONPath that is none, or that could take too long.
+    #[error("invalid JSONPath: {0}")]
+    Path(&'static str),
+    /// `age(…)` of something that is no time of an Event.
+    #[error("`{0}` is no time of an Event")]
+    NotATime(String),
+    /// An age in another test than a comparison with a duration.
+    #[error("an age is compared with a duration, such as `10m`, or tested with `exists`")]
+    AgeNeedsDuration,
+    /// A duration in a test of something other than an age.
+    #[error("only an age is compared with a duration")]
+    DurationNeedsAge,
+    /// `in @name` of a list that the Rule object does not have.
+    #[error("there is no list `{0}` in `spec.lists`")]
+    UnknownList(String),
     /// A string without its closing quote.
     #[error("this string has no closing quote")]
     UnterminatedString,
@@ -101,6 +123,10 @@ pub enum Expected {
     LiteralOrBoolean,
     /// A string.
     Text,
+    /// A time of an Event in `age(…)`.
+    Time,
+    /// The parenthesis that closes `age(…)`.
+    AgeEnd,
     /// The parenthesis before a list.
     ListStart,
     /// A comma or the parenthesis after a list.
@@ -113,10 +139,12 @@ impl fmt::Display for Expected {
             Self::Test => "a test that begins with a name, `not` or `(`",
             Self::Joint => "`and`, `or` or the end of the condition",
             Self::JointOrClose => "`and`, `or` or `)`",
-            Self::Literal => "a string in double quotes or a number",
-            Self::LiteralOrBoolean => "a string in double quotes, a number or a boolean",
-            Self::Text => "a string in double quotes",
-            Self::ListStart => "`(` and a list of strings or numbers",
+            Self::Literal => "a string in quotes or a number",
+            Self::LiteralOrBoolean => "a string in quotes, a number or a boolean",
+            Self::Text => "a string in quotes",
+            Self::Time => "a time of the Event, such as `lastTimestamp`",
+            Self::AgeEnd => "`)`",
+            Self::ListStart => "`(` and a list of strings or numbers, or the name of a list",
             Self::ListNext => "`,` or `)`",
         })
     }
@@ -148,11 +176,23 @@ fn is_invisible(c: char) -> bool {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, span: Span) -> Self {
-        Self { kind, span, help: None }
+        Self { kind, span, help: None, replacement: None }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// What can stand in the place of [`Error::span`] instead.
+    pub(crate) fn replacement(mut self, text: impl Into<String>) -> Self {
+        self.replacement = Some(text.into());
+        self
+    }
+
+    /// The same error at another place.
+    pub(crate) fn at(mut self, span: Span) -> Self {
+        self.span = span;
         self
     }
 

@@ -71,6 +71,7 @@ fields! {
     SourceHost = "source.host",
     Count = "count",
     SeriesCount = "series.count",
+    Occurrences = "occurrences",
     TypeMetaKind = "TypeMeta.kind",
     TypeMetaApiVersion = "TypeMeta.apiVersion",
 }
@@ -115,6 +116,7 @@ impl Field {
             self,
             Self::Count
                 | Self::SeriesCount
+                | Self::Occurrences
                 | Self::MetadataGeneration
                 | Self::MetadataDeletionGracePeriodSeconds
         )

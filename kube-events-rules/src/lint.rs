@@ -16,6 +16,7 @@ pub struct Lint {
     kind: LintKind,
     span: Span,
     help: Option<String>,
+    replacement: Option<String>,
 }
 
 /// What a lint is about.
@@ -58,11 +59,16 @@ pub enum LintKind {
 
 impl Lint {
     pub(crate) fn new(kind: LintKind, span: Span) -> Self {
-        Self { kind, span, help: None }
+        Self { kind, span, help: None, replacement: None }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn replacement(mut self, text: impl Into<String>) -> Self {
+        self.replacement = Some(text.into());
         self
     }
 

@@ -12,7 +12,7 @@ use kube_events_core::{
 };
 
 use crate::{
-    Condition, Error, Limits, Lint, ScopeError, Subject, Template, Verdict,
+    Condition, Error, Limits, Lint, Lists, ScopeError, Subject, Template, Verdict,
     rule::{Kind, Rule, is_reserved},
     scope::{SCOPE_LABEL, Scope},
     suggest,
@@ -170,8 +170,9 @@ impl Builder {
     /// [`RuleSet::problems`]; the others count.
     pub fn add(&mut self, namespace: &str, object: &str, scope: &Scope, spec: &RuleSpec) {
         let mut room = self.limits.patterns_size;
+        let lists = Lists::from(&spec.lists);
         for rule in self.within_limit(namespace, object, spec) {
-            if let Some(rule) = self.compile(namespace, object, rule, &mut room) {
+            if let Some(rule) = self.compile(namespace, object, rule, &lists, &mut room) {
                 self.inner.scope(scope).push(rule);
             }
         }
@@ -222,8 +223,9 @@ impl Builder {
             Err(error) => {
                 report(ProblemKind::Scope(error));
                 let mut room = self.limits.patterns_size;
+                let lists = Lists::from(&spec.lists);
                 for rule in self.within_limit(namespace, object, spec) {
-                    self.compile(namespace, object, rule, &mut room);
+                    self.compile(namespace, object, rule, &lists, &mut room);
                 }
             }
         }
@@ -245,6 +247,7 @@ impl Builder {
         namespace: &str,
         object: &str,
         rule: &EventRule,
+        lists: &Lists,
         room: &mut usize,
     ) -> Option<Rule> {
         let text: Arc<str> = rule.condition.as_str().into();
@@ -257,7 +260,7 @@ impl Builder {
                 kind,
             });
         };
-        let condition = Condition::parse_in(&rule.condition, &self.limits, room)
+        let condition = Condition::parse_in(&rule.condition, &self.limits, lists, room)
             .map_err(|error| report(ProblemKind::Condition(error)))
             .ok()?;
         condition.lints().iter().cloned().map(ProblemKind::Lint).for_each(&mut report);

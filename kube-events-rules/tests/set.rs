@@ -29,7 +29,7 @@ fn rule(name: &str, kind: RuleType, condition: &str) -> EventRule {
 }
 
 fn alert(name: &str, condition: &str) -> RuleSpec {
-    RuleSpec { rules: vec![rule(name, RuleType::Alert, condition)] }
+    RuleSpec { rules: vec![rule(name, RuleType::Alert, condition)], ..RuleSpec::default() }
 }
 
 fn names(rules: &RuleSet, event: &Event) -> Vec<String> {
@@ -68,7 +68,12 @@ fn every_matching_alert_rule_raises_an_alert_and_a_notification_comes_once() {
             [RuleType::Alert, RuleType::Notification, RuleType::Alert, RuleType::Notification];
         let spec = kinds.into_iter().enumerate();
         let spec = spec.map(|(n, kind)| rule(&format!("r{n}"), kind, r#"reason="BackOff""#));
-        rules.add("system", "o", &Scope::Cluster, &RuleSpec { rules: spec.collect() });
+        rules.add(
+            "system",
+            "o",
+            &Scope::Cluster,
+            &RuleSpec { rules: spec.collect(), ..RuleSpec::default() },
+        );
     });
     let event = event("shop", "BackOff");
     let outcome = rules.evaluate(&event);
@@ -136,13 +141,14 @@ fn a_rule_on_a_node_cannot_claim_a_namespace() {
 fn one_bad_rule_is_reported_and_hides_no_other() {
     let spec = RuleSpec {
         rules: vec![
-            rule("Bad", RuleType::Alert, r#"reason == "x""#),
+            rule("Bad", RuleType::Alert, r#"reason => "x""#),
             rule("", RuleType::Alert, "reason exists"),
             rule("Odd", RuleType::Other("alerts".into()), "reason exists"),
             EventRule { r#type: None, ..rule("None", RuleType::Alert, "reason exists") },
             EventRule { enable: false, ..rule("Off", RuleType::Alert, "reason exists") },
             rule("Good", RuleType::Alert, "reason exists"),
         ],
+        ..RuleSpec::default()
     };
     let rules = build(|rules| rules.add("shop", "o", &Scope::Cluster, &spec));
     assert_eq!(names(&rules, &event("shop", "x")), ["Good"]);
@@ -195,7 +201,7 @@ fn an_object_with_too_many_rules_is_told_and_its_first_count() {
         r#type: Some(RuleType::Alert),
         ..EventRule::default()
     };
-    let spec = RuleSpec { rules: (0..501).map(rule).collect() };
+    let spec = RuleSpec { rules: (0..501).map(rule).collect(), ..RuleSpec::default() };
     let mut rules = RuleSet::builder();
     rules.add("shop", "many", &Scope::Cluster, &spec);
     let rules = rules.build();
@@ -208,7 +214,7 @@ fn an_object_with_too_many_rules_is_told_and_its_first_count() {
 #[test]
 fn the_patterns_of_one_object_are_bounded_together() {
     let large = alert("large", r#"message regex "\pL{70}""#).rules.remove(0);
-    let spec = RuleSpec { rules: (0..20).map(|_| large.clone()).collect() };
+    let spec = RuleSpec { rules: (0..20).map(|_| large.clone()).collect(), ..RuleSpec::default() };
     let rules = build(|rules| {
         rules.add("shop", "greedy", &Scope::Namespace("shop".into()), &spec);
         rules.add("bank", "modest", &Scope::Namespace("bank".into()), &alert("a", "count > 1"));
@@ -226,7 +232,7 @@ fn the_patterns_of_one_object_are_bounded_together() {
 #[test]
 fn literals_count_among_the_patterns_of_an_object() {
     let many = alert("many", &[r#"message like "web""#; 500].join(" or "));
-    let spec = RuleSpec { rules: vec![many.rules[0].clone(); 20] };
+    let spec = RuleSpec { rules: vec![many.rules[0].clone(); 20], ..RuleSpec::default() };
     let rules = build(|rules| {
         rules.add("shop", "greedy", &Scope::Namespace("shop".into()), &spec);
     });
@@ -240,4 +246,18 @@ fn of_many_hints_about_a_condition_the_first_are_told() {
         rules.add("shop", "hints", &Scope::Namespace("shop".into()), &spec);
     });
     assert_eq!(rules.problems().len(), 20);
+}
+
+#[test]
+fn the_conditions_of_an_object_share_its_lists() {
+    let mut spec = alert("Noisy", "reason in @noisy");
+    spec.rules.push(rule("Other", RuleType::Alert, "reason not in @noisy"));
+    spec.rules.push(rule("Unknown", RuleType::Alert, "reason in @nosiy"));
+    spec.lists.insert("noisy".into(), vec!["Pulled".into(), "BackOff".into()]);
+    let rules = build(|rules| rules.add("shop", "o", &Scope::Cluster, &spec));
+    assert_eq!(names(&rules, &event("shop", "BackOff")), ["Noisy"]);
+    assert_eq!(names(&rules, &event("shop", "Killing")), ["Other"]);
+    let [problem] = rules.problems() else { panic!("{:?}", rules.problems()) };
+    let rendered = problem.render();
+    assert!(rendered.contains("did you mean `@noisy`?"), "{rendered}");
 }

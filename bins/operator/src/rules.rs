@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_wrong_condition_is_drawn() {
-        let finding = of("shop", &json!({}), "reason = \"BackOff\" AND count > 3");
+        let finding = of("shop", &json!({}), "reason = \"BackOff\" And count > 3");
         assert_eq!((finding.holds, finding.reason.as_str()), (false, "InvalidRule"));
         let (first, drawn) = finding.message.split_once('\n').unwrap();
         assert!(first.starts_with("rule A: error: expected "), "{first}");

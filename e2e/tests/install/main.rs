@@ -152,8 +152,8 @@ async fn an_event_becomes_an_alert(cluster: &Cluster) -> Result<()> {
 }
 
 async fn a_wrong_rule_shows_its_mistake(cluster: &Cluster) -> Result<()> {
-    cluster.apply(&rule("wrong", &json!({}), "reason = \"BackOff\" AND count > 3"))?;
-    let shown = |text: &str| text.contains("AND") && text.contains("^^^");
+    cluster.apply(&rule("wrong", &json!({}), "reason = \"BackOff\" And count > 3"))?;
+    let shown = |text: &str| text.contains("And") && text.contains("^^^");
     cluster.prints("kubectl -n shop describe er wrong", shown).await?;
     cluster.shell("kubectl -n shop delete er wrong").map(drop)
 }

@@ -33,6 +33,7 @@ pub(super) enum Document {
 pub(super) struct RuleObject {
     metadata: Metadata,
     rules: Vec<WrittenRule>,
+    lists: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -68,6 +69,7 @@ struct WrittenRule {
 #[serde(default, deny_unknown_fields)]
 struct WrittenSpec {
     rules: Option<Vec<WrittenRule>>,
+    lists: Option<BTreeMap<String, Vec<String>>>,
 }
 
 /// What was read of a document so far.
@@ -78,6 +80,7 @@ struct Parts {
     metadata: Option<Metadata>,
     spec: Option<WrittenSpec>,
     rules: Option<Vec<WrittenRule>>,
+    lists: Option<BTreeMap<String, Vec<String>>>,
     items: Option<Vec<Document>>,
     /// A key that no Rule has, of an object that did not say yet what it is.
     stray: Option<String>,
@@ -122,6 +125,7 @@ impl Parts {
             "metadata" => self.metadata = map.next_value()?,
             "spec" => self.spec = map.next_value()?,
             "rules" if self.kind.is_none() => self.rules = map.next_value()?,
+            "lists" if self.kind.is_none() => self.lists = map.next_value()?,
             "items" if self.kind.as_deref() != Some("Rule") => self.items = map.next_value()?,
             "status" => skip(map)?,
             _ if self.kind.is_none() => {
@@ -155,9 +159,11 @@ impl Parts {
             return Ok(Document::List(items));
         }
         let bare = self.spec.is_none();
+        let spec = self.spec.unwrap_or(WrittenSpec { rules: self.rules, lists: self.lists });
         let object = RuleObject {
             metadata: self.metadata.unwrap_or_default(),
-            rules: self.spec.and_then(|spec| spec.rules).or(self.rules).unwrap_or_default(),
+            rules: spec.rules.unwrap_or_default(),
+            lists: spec.lists.unwrap_or_default(),
         };
         match self.kind {
             Some(_) if is_rule => Ok(Document::Rule(object)),
@@ -213,7 +219,8 @@ impl RuleObject {
     }
 
     fn spec(&self) -> RuleSpec {
-        RuleSpec { rules: self.rules.iter().map(WrittenRule::rule).collect() }
+        let rules = self.rules.iter().map(WrittenRule::rule).collect();
+        RuleSpec { rules, lists: self.lists.clone() }
     }
 
     /// The line on which the condition of a rule begins.
