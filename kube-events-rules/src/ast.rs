@@ -3,7 +3,10 @@
 //! Nodes lie in one vector and refer to each other by index, so that a tree of any depth is built,
 //! walked and dropped without recursion.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hasher as _},
+};
 
 use crate::lexer;
 use crate::quoted::Quoted;
@@ -125,6 +128,48 @@ impl Ast {
         })
     }
 
+    /// The longest chains of one joint, each with its parts in the order of the text.
+    pub(crate) fn chains(&self) -> Vec<(Joint, Vec<NodeId>)> {
+        let mut inner = vec![false; self.nodes.len()];
+        let mut chains = Vec::new();
+        // Whoever joins nodes comes after them.
+        for (at, node) in self.nodes.iter().enumerate().rev() {
+            if let (NodeKind::Join(joint, ..), false) = (&node.kind, inner[at]) {
+                let root = NodeId(u32::try_from(at).expect("ids are of this type"));
+                chains.push((*joint, self.chain(root, *joint, |id| inner[id.index()] = true)));
+            }
+        }
+        chains
+    }
+
+    /// The parts of the longest chain of a joint at a node; one that is no such join is its only
+    /// part. Tells of each join on the way.
+    pub(crate) fn chain(
+        &self,
+        root: NodeId,
+        joint: Joint,
+        mut join: impl FnMut(NodeId),
+    ) -> Vec<NodeId> {
+        let (mut parts, mut todo) = (Vec::new(), vec![root]);
+        while let Some(id) = todo.pop() {
+            match self.node(id).kind {
+                NodeKind::Join(inner, left, right) if inner == joint => {
+                    join(id);
+                    todo.extend([right, left]);
+                }
+                _ => parts.push(id),
+            }
+        }
+        parts
+    }
+
+    /// A hash of the canonical text of a part of the tree.
+    pub(crate) fn hash(&self, root: NodeId) -> u64 {
+        let mut text = Hashed(DefaultHasher::new());
+        self.write(&mut text, root).expect("a hash takes any text");
+        text.0.finish()
+    }
+
     /// Writes the canonical text of a part of the tree.
     pub(crate) fn write(&self, out: &mut impl fmt::Write, root: NodeId) -> fmt::Result {
         let mut todo = vec![Piece::Node(root)];
@@ -181,6 +226,16 @@ impl Ast {
 /// Whether the Go engine would read `not` and this name's beginning as one operator.
 fn starts_like_operator(test: &Test) -> bool {
     lexer::Word::ALL.iter().any(|word| test.name.value.starts_with(word.as_str()))
+}
+
+/// A text of which only the hash is kept.
+struct Hashed(DefaultHasher);
+
+impl fmt::Write for Hashed {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
 }
 
 /// What is still to be written.
@@ -275,6 +330,18 @@ impl Comparison {
             Self::Less => "<",
             Self::GreaterOrEqual => ">=",
             Self::LessOrEqual => "<=",
+        }
+    }
+
+    /// What holds of two numbers where this does not.
+    pub(crate) fn opposite(self) -> Self {
+        match self {
+            Self::Equal => Self::NotEqual,
+            Self::NotEqual => Self::Equal,
+            Self::Greater => Self::LessOrEqual,
+            Self::Less => Self::GreaterOrEqual,
+            Self::GreaterOrEqual => Self::Less,
+            Self::LessOrEqual => Self::Greater,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::pattern::Pattern;
 use crate::program::{CompiledTest, Predicate, Program};
 use crate::quoted;
 use crate::span::Span;
+use crate::style;
 use crate::suggest;
 use crate::verdict::Reason;
 use crate::{duration, number, program};
@@ -234,8 +235,11 @@ impl Checker<'_> {
             Place::Field(_) if !name.steps.is_empty() => {
                 self.lints.push(Lint::new(LintKind::NoLists, place));
             }
-            Place::Field(field) => self.lint_field(field, predicate),
-            Place::Member(_) | Place::Age(_) | Place::Path => {}
+            Place::Field(field) => {
+                self.lint_field(field, predicate);
+                self.lint_pattern();
+            }
+            Place::Member(_) | Place::Age(_) | Place::Path => self.lint_pattern(),
             Place::Group(_) if name.steps.is_empty() && matches!(predicate, Predicate::Exists) => {}
             _ => {
                 let lint = Lint::new(LintKind::UnknownField, place);
@@ -264,6 +268,23 @@ impl Checker<'_> {
             _ => return,
         };
         self.lints.push(Lint::new(kind, self.span));
+    }
+
+    /// Patterns that are more, or less, than they look.
+    fn lint_pattern(&mut self) {
+        let lint = match &self.test.check {
+            Check::Like(_, text) => {
+                let help = style::unanchored(&text.value);
+                help.map(|help| Lint::new(LintKind::UnanchoredLike, self.span).help(help))
+            }
+            Check::Regex(text) => style::literal(&text.value).map(|literal| {
+                let plain = literal.test(self.test).to_string();
+                let lint = Lint::new(LintKind::LiteralRegex, self.span);
+                lint.help(format!("write `{plain}`")).replacement(plain)
+            }),
+            _ => None,
+        };
+        self.lints.extend(lint);
     }
 
     /// An item of the list that no number's text form is equal to.

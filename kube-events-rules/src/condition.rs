@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use crate::ast::Ast;
+use crate::ast::{Ast, Joint};
 use crate::check::{self, Context};
 use crate::error::Error;
 use crate::fields::Fields;
 use crate::limits::Limits;
 use crate::lint::{Lint, MAX_LINTS};
 use crate::lists::Lists;
+use crate::logic;
 use crate::parser;
 use crate::program::Program;
 use crate::verdict::Verdict;
@@ -68,6 +69,7 @@ impl Condition {
         let (ast, mut lints) = parser::parse(text, limits)?;
         let context = Context { source: text, limits, lists };
         let program = check::compile(&ast, &context, room, &mut lints)?;
+        logic::lint(&ast, &mut lints);
         lints.sort_by_key(|lint| lint.span().start);
         lints.truncate(MAX_LINTS);
         lints.shrink_to_fit();
@@ -77,6 +79,16 @@ impl Condition {
     /// Evaluates the condition. Allocates nothing where every test is on a text of the Event.
     pub fn evaluate(&self, fields: &(impl Fields + ?Sized)) -> Verdict {
         self.program.evaluate(fields)
+    }
+
+    /// Hashes of the canonical texts of the parts that `and` joins, sorted, each once. A condition that
+    /// has all those of another is true of no Event of which the other is not.
+    pub(crate) fn conjuncts(&self) -> Vec<u64> {
+        let parts = self.ast.chain(self.ast.root(), Joint::And, |_| {});
+        let mut hashes: Vec<_> = parts.into_iter().map(|part| self.ast.hash(part)).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        hashes
     }
 
     /// What in the text is probably not what was meant, in the order of the text; no more than 20.

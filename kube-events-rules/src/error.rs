@@ -107,6 +107,34 @@ pub enum ErrorKind {
     },
 }
 
+impl ErrorKind {
+    /// A name for programs, from a closed set.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::TooLong { .. } => "too-long",
+            Self::TooDeep { .. } => "too-deep",
+            Self::UnexpectedCharacter(_) => "unexpected-character",
+            Self::UnknownEscape => "unknown-escape",
+            Self::NoMembers => "no-members",
+            Self::Path(_) => "invalid-path",
+            Self::NotATime(_) => "not-a-time",
+            Self::AgeNeedsDuration => "age-needs-duration",
+            Self::DurationNeedsAge => "duration-needs-age",
+            Self::UnknownList(_) => "unknown-list",
+            Self::UnterminatedString => "unterminated-string",
+            Self::Unexpected { .. } => "unexpected",
+            Self::UnclosedParenthesis => "unclosed-parenthesis",
+            Self::UnopenedParenthesis => "unopened-parenthesis",
+            Self::ListNeedsContains => "list-needs-contains",
+            Self::NumberTooLarge => "number-too-large",
+            Self::Pattern(_) => "invalid-pattern",
+            Self::PatternTooLarge { .. } => "pattern-too-large",
+            Self::PatternsTooLarge { .. } => "patterns-too-large",
+        }
+    }
+}
+
 /// What a parser was ready to read when it met something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -216,6 +244,11 @@ impl Error {
         self.help.as_deref()
     }
 
+    /// What can stand in the place of [`Error::span`] instead, where that is known.
+    pub fn fix(&self) -> Option<&str> {
+        self.replacement.as_deref()
+    }
+
     /// The message with the line of `source` that it is about and a caret under the place.
     ///
     /// `source` is the text that was parsed. No colours, no final newline. One that is too long is
@@ -224,13 +257,15 @@ impl Error {
         if matches!(self.kind, ErrorKind::TooLong { .. }) {
             return format!("error: {self}");
         }
-        render(Level::ERROR, &self.to_string(), self.span, self.help.as_deref(), source)
+        let (title, help) = (self.to_string(), self.help.as_deref());
+        render(Level::ERROR, None, &title, self.span, help, source)
     }
 }
 
 /// Draws a message into the text that it is about.
 pub(crate) fn render(
     level: Level<'_>,
+    name: Option<&str>,
     title: &str,
     span: Span,
     help: Option<&str>,
@@ -238,7 +273,12 @@ pub(crate) fn render(
 ) -> String {
     let span = within(span, source);
     let snippet = Snippet::source(source).annotation(AnnotationKind::Primary.span(span.into()));
-    let mut group = level.primary_title(title).element(snippet);
+    let title = level.primary_title(title);
+    let title = match name {
+        Some(name) => title.id(name),
+        None => title,
+    };
+    let mut group = title.element(snippet);
     if let Some(help) = help {
         group = group.element(Level::HELP.message(help));
     }

@@ -122,6 +122,13 @@ impl Field {
         )
     }
 
+    /// Whether every Event has a value for it, if only `""` or 0.
+    pub fn is_always_there(self) -> bool {
+        let name = self.name();
+        let of_group = name.starts_with("related.") || name.starts_with("series.");
+        !of_group && self != Self::MetadataDeletionGracePeriodSeconds
+    }
+
     /// Whether the value is a map or list of the Event, shown as one text.
     pub fn is_collection(self) -> bool {
         matches!(

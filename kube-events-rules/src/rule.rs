@@ -97,6 +97,10 @@ impl Rule {
         self.undecided.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn condition(&self) -> &Condition {
+        &self.condition
+    }
+
     pub(crate) fn evaluate(&self, subject: Subject<'_>) -> Verdict {
         let verdict = self.condition.evaluate(&subject);
         match verdict {

@@ -141,6 +141,103 @@ fn tests_that_are_never_decided_are_told() {
 }
 
 #[test]
+fn what_no_event_or_every_event_passes_is_told() {
+    let table = [
+        ("reason = \"A\" and type = \"W\" and reason = \"B\"", LintKind::AlwaysFalse),
+        ("reason in (\"A\", \"B\") and reason = \"C\"", LintKind::AlwaysFalse),
+        ("reason in (\"A\", \"B\") and reason not in (\"B\", \"A\")", LintKind::AlwaysFalse),
+        ("reason = \"A\" and reason != \"A\"", LintKind::AlwaysFalse),
+        ("count > 3 and count < 3", LintKind::AlwaysFalse),
+        ("count > 3 and count <= 3", LintKind::AlwaysFalse),
+        ("count >= 4 and (type exists and count = 3)", LintKind::AlwaysFalse),
+        ("age > 1h and age < 30m", LintKind::AlwaysFalse),
+        (
+            "metadata.labels[\"a\"] = \"x\" and metadata.labels[\"a\"] = \"y\"",
+            LintKind::AlwaysFalse,
+        ),
+        ("message contains \"a\" and message not contains \"a\"", LintKind::AlwaysFalse),
+        ("message like \"^a\" and (not message like \"^a\")", LintKind::AlwaysFalse),
+        ("$.a[*] = 1 and (not $.a[*] = 1)", LintKind::AlwaysFalse),
+        ("message not exists", LintKind::AlwaysFalse),
+        ("reason != \"A\" or reason != \"B\"", LintKind::AlwaysTrue),
+        ("reason = \"A\" or (not reason = \"A\")", LintKind::AlwaysTrue),
+        ("reason = \"A\" or reason != \"A\"", LintKind::AlwaysTrue),
+        ("count > 3 or count <= 5", LintKind::AlwaysTrue),
+        (
+            "metadata.labels[\"a\"] exists or (not metadata.labels[\"a\"] exists)",
+            LintKind::AlwaysTrue,
+        ),
+    ];
+    for (text, kind) in table {
+        assert!(lints(text).iter().any(|(k, _)| *k == kind), "{text}: {:?}", lints(text));
+    }
+    for text in [
+        "reason = \"A\" or reason = \"B\"",
+        "reason in (\"A\", \"B\") and reason != \"A\"",
+        "count > 3 and count < 5 and count != 4",
+        "count >= 3 and count <= 3",
+        "count < 3 or count > 5",
+        "message > 3 or message <= 3",
+        "series.count > 3 or series.count <= 3",
+        "$.a[*] = 1 and $.a[*] = 2",
+        "metadata.labels[\"a\"] != \"x\" or metadata.labels[\"a\"] != \"y\"",
+        "series not exists",
+    ] {
+        assert_eq!(lints(text), [], "{text}");
+    }
+}
+
+#[test]
+fn a_chain_of_many_tests_on_one_field_is_looked_at_quickly() {
+    let start = std::time::Instant::now();
+    for joint in [" or ", " and "] {
+        let chain = vec!["type"; 1_600].join(joint);
+        assert!(Condition::parse(&chain).is_ok());
+    }
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}
+
+#[test]
+fn patterns_that_are_not_what_they_look_are_told() {
+    assert_eq!(lints("reason like \"Fail*\"")[0].0, LintKind::UnanchoredLike);
+    assert_eq!(lints("reason ilike \"fail\"")[0].0, LintKind::UnanchoredLike);
+    let (kind, help) = &lints("metadata.labels[\"a\"] not regex \"^b$\"")[0];
+    assert_eq!(*kind, LintKind::LiteralRegex);
+    assert_eq!(help, "write `metadata.labels[\"a\"] != \"b\"`");
+    assert_eq!(lints("reason regex \"a\\.b\"")[0].1, "write `reason contains \"a.b\"`");
+}
+
+#[test]
+fn what_is_safe_to_write_instead_means_what_was_read() {
+    let table = [
+        ("type or action and reason", "(type or action) and reason"),
+        ("not type and reason", "not (type and reason)"),
+        ("not type and reason or action", "not ((type and reason) or action)"),
+        ("type\n and  reason  or action and kind", "((type\n and  reason)  or action) and kind"),
+        ("metadata.labels.app = \"x\"", "metadata.labels[\"app\"]"),
+        ("resaon = \"x\"", "reason"),
+        ("reason regex \"^a$\"", "reason = \"a\""),
+        ("reason not regex \"a\"", "reason not contains \"a\""),
+    ];
+    for (text, expected) in table {
+        let condition = Condition::parse(text).unwrap();
+        assert_eq!(condition.lints()[0].fix(), Some(expected), "{text}");
+    }
+    let mixed = Condition::parse("type or action and reason").unwrap();
+    let fixed = Condition::parse(mixed.lints()[0].fix().unwrap()).unwrap();
+    assert_eq!(fixed.to_string(), mixed.to_string());
+    assert!(fixed.lints().iter().all(|lint| lint.kind() == LintKind::NameAlone));
+    assert_eq!(error("age(lastTimestmp) < 5m").fix(), Some("age(lastTimestamp)"));
+}
+
+#[test]
+fn a_lint_is_drawn_with_its_name() {
+    let text = "foo = 1";
+    let drawn = Condition::parse(text).unwrap().lints()[0].render(text);
+    assert!(drawn.starts_with("warning[unknown-field]: Events have no field"), "{drawn}");
+}
+
+#[test]
 fn the_examples_of_the_manual_compile_without_a_lint() {
     let manual = include_str!("../docs/rules.md");
     let examples: Vec<_> = manual.split("```rule\n").skip(1).collect();

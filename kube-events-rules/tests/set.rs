@@ -5,7 +5,7 @@ use kube_events_core::{
     Event,
     crd::{EventRule, RuleSpec, RuleType},
 };
-use kube_events_rules::{Builder, ErrorKind, ProblemKind, RuleSet, Scope};
+use kube_events_rules::{ALLOW_LINTS, Builder, ErrorKind, Object, ProblemKind, RuleSet, Scope};
 
 fn event(namespace: &str, reason: &str) -> Event {
     let text = format!(
@@ -196,7 +196,7 @@ fn an_object_counts_in_the_scope_that_its_labels_claim() {
 fn an_object_with_too_many_rules_is_told_and_its_first_count() {
     let rule = |name: usize| EventRule {
         name: format!("r{name}"),
-        condition: "count > 1".into(),
+        condition: format!("count > {name}"),
         enable: true,
         r#type: Some(RuleType::Alert),
         ..EventRule::default()
@@ -214,7 +214,12 @@ fn an_object_with_too_many_rules_is_told_and_its_first_count() {
 #[test]
 fn the_patterns_of_one_object_are_bounded_together() {
     let large = alert("large", r#"message regex "\pL{70}""#).rules.remove(0);
-    let spec = RuleSpec { rules: (0..20).map(|_| large.clone()).collect(), ..RuleSpec::default() };
+    let labelled = |at: usize| {
+        let mut rule = large.clone();
+        rule.labels.insert("at".into(), at.to_string());
+        rule
+    };
+    let spec = RuleSpec { rules: (0..20).map(labelled).collect(), ..RuleSpec::default() };
     let rules = build(|rules| {
         rules.add("shop", "greedy", &Scope::Namespace("shop".into()), &spec);
         rules.add("bank", "modest", &Scope::Namespace("bank".into()), &alert("a", "count > 1"));
@@ -260,4 +265,47 @@ fn the_conditions_of_an_object_share_its_lists() {
     let [problem] = rules.problems() else { panic!("{:?}", rules.problems()) };
     let rendered = problem.render();
     assert!(rendered.contains("did you mean `@noisy`?"), "{rendered}");
+}
+
+#[test]
+fn a_rule_that_another_one_makes_useless_is_told() {
+    let mut spec = alert("wide", "type = \"Warning\" and count > 3");
+    for (name, condition) in [
+        ("narrow", "count > 3 and reason = \"x\" and type='Warning'"),
+        ("same", "type = \"Warning\" and count > 3"),
+        ("other", "type = \"Warning\" and count > 4"),
+        ("wider", "count > 3 or type = \"Warning\""),
+    ] {
+        spec.rules.push(rule(name, RuleType::Alert, condition));
+    }
+    let mut labelled = rule("labelled", RuleType::Alert, "type = \"Warning\" and count > 3");
+    labelled.labels.insert("severity".into(), "page".into());
+    spec.rules.push(labelled);
+    spec.rules.push(rule("told", RuleType::Notification, "type = \"Warning\" and count > 3"));
+    let rules = build(|rules| rules.add("shop", "o", &Scope::Cluster, &spec));
+    let useless: Vec<_> = rules
+        .problems()
+        .iter()
+        .map(|problem| (problem.rule.as_deref().unwrap_or_default(), &problem.kind))
+        .collect();
+    let by = ProblemKind::Unreachable("wide".into());
+    assert_eq!(useless, [("narrow", &by), ("same", &by)]);
+    assert!(rules.problems()[0].render().starts_with("warning[unreachable]: "));
+}
+
+#[test]
+fn an_object_can_allow_lints_by_name() {
+    let labels = [("kubesphere.io/rule-scope".to_owned(), "cluster".to_owned())].into();
+    let told = |allowed: &str| {
+        let annotations = [(ALLOW_LINTS.to_owned(), allowed.to_owned())].into();
+        let object =
+            Object { namespace: "system", name: "o", labels: &labels, annotations: &annotations };
+        let mut spec = alert("a", "foo = 1 and type = \"A\" or reason = \"B\"");
+        spec.rules.push(rule("broken", RuleType::Alert, "foo ="));
+        let rules = build(|rules| rules.add_object(&object, "system", &spec));
+        rules.problems().iter().map(|problem| problem.kind.name()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(""), ["mixed-joints", "unknown-field", "unexpected"]);
+    assert_eq!(told("mixed-joints"), ["unknown-field", "unexpected"]);
+    assert_eq!(told("unknown-field, mixed-joints,unexpected"), ["unexpected", "unknown-lint"]);
 }

@@ -17,7 +17,7 @@ use kube::{
     },
 };
 use kube_events_core::crd::{Rule, RuleStatus, Ruler, RulerSpec};
-use kube_events_rules::{Problem, ProblemKind, RuleSet, ScopeError};
+use kube_events_rules::{Object, Problem, ProblemKind, RuleSet, ScopeError};
 use tokio::time::{Duration, Instant};
 use tracing::{debug, warn};
 
@@ -243,7 +243,9 @@ fn unread(error: &str) -> Vec<Finding> {
 fn compiled(rule: &Rule, settings: &Settings) -> RuleSet {
     let mut set = RuleSet::builder();
     let (namespace, name) = (rule.namespace().unwrap_or_default(), rule.name_any());
-    set.add_labelled((&namespace, &name), rule.labels(), &settings.namespace, &rule.spec);
+    let (labels, annotations) = (rule.labels(), rule.annotations());
+    let object = Object { namespace: &namespace, name: &name, labels, annotations };
+    set.add_object(&object, &settings.namespace, &rule.spec);
     set.build()
 }
 

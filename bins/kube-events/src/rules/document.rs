@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, fmt};
 
 use kube_events_core::crd::{EventRule, GROUP, RuleSpec, RuleType, VERSION};
-use kube_events_rules::{Builder, Scope};
+use kube_events_rules::{ALLOW_LINTS, Builder, Lists, Object, Scope};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
 };
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 /// What a document holds.
 ///
@@ -42,6 +42,7 @@ struct Metadata {
     name: Option<String>,
     namespace: Option<String>,
     labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 /// The namespaces that matter to a Rule.
@@ -89,6 +90,17 @@ struct Parts {
 const KEYS: &[&str] = &["apiVersion", "kind", "metadata", "spec"];
 
 // === impl Document ===
+
+impl Document {
+    /// The objects in it that have rules.
+    pub(super) fn objects(&self) -> Vec<&RuleObject> {
+        match self {
+            Self::Rule(object) | Self::Untyped(object) | Self::Bare(object) => vec![object],
+            Self::List(items) => items.iter().flat_map(Self::objects).collect(),
+            Self::Other => Vec::new(),
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -201,11 +213,15 @@ fn group(api_version: &str) -> &str {
 impl RuleObject {
     /// Adds the rules in the scope that the object claims.
     pub(super) fn add_to(&self, rules: &mut Builder, namespaces: Namespaces<'_>) {
-        let Metadata { name, namespace, labels } = &self.metadata;
-        let namespace = namespace.as_deref().unwrap_or(namespaces.default);
-        let name = name.as_deref().unwrap_or_default();
-        let labels = labels.as_ref().unwrap_or(const { &BTreeMap::new() });
-        rules.add_labelled((namespace, name), labels, namespaces.rules, &self.spec());
+        let Metadata { name, namespace, labels, annotations } = &self.metadata;
+        let none = const { &BTreeMap::new() };
+        let object = Object {
+            namespace: namespace.as_deref().unwrap_or(namespaces.default),
+            name: name.as_deref().unwrap_or_default(),
+            labels: labels.as_ref().unwrap_or(none),
+            annotations: annotations.as_ref().unwrap_or(none),
+        };
+        rules.add_object(&object, namespaces.rules, &self.spec());
     }
 
     /// Adds the rules as those of no object, which see every Event.
@@ -223,14 +239,47 @@ impl RuleObject {
         RuleSpec { rules, lists: self.lists.clone() }
     }
 
-    /// The line on which the condition of a rule begins.
-    pub(super) fn line_of(&self, rule: &str, condition: &str) -> Option<u64> {
-        let rules = self.rules.iter().filter(|written| written.name == rule);
-        rules
-            .filter_map(|written| written.condition.as_ref())
-            .find(|written| written.value == condition)
-            .map(|written| written.referenced.line())
+    /// Where the condition of a rule begins.
+    pub(super) fn place_of(&self, rule: &str, condition: &str) -> Option<Location> {
+        let written = |it: &&Written<'_>| it.rule == rule && it.condition == condition;
+        self.conditions().find(|it| written(&it)).map(|it| it.place)
     }
+
+    /// All conditions, in the order of the text.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = Written<'_>> {
+        self.rules.iter().filter_map(|rule| {
+            let condition = rule.condition.as_ref()?;
+            let place = condition.referenced;
+            Some(Written { rule: &rule.name, condition: &condition.value, place })
+        })
+    }
+
+    /// The lists that its conditions share.
+    pub(super) fn lists(&self) -> Lists {
+        Lists::from(&self.lists)
+    }
+
+    /// Whether its annotation says that a lint is not to be told.
+    pub(super) fn allows(&self, lint: &str) -> bool {
+        let annotations = self.metadata.annotations.as_ref();
+        let allowed = annotations.and_then(|it| it.get(ALLOW_LINTS)).map_or("", String::as_str);
+        allowed.split(',').any(|name| name.trim() == lint)
+    }
+
+    /// What people call it.
+    pub(super) fn title(&self) -> String {
+        let Metadata { name, namespace, .. } = &self.metadata;
+        let parts: Vec<_> = [namespace, name].into_iter().flatten().map(String::as_str).collect();
+        if parts.is_empty() { String::new() } else { format!("Rule {}: ", parts.join("/")) }
+    }
+}
+
+/// A condition, and where it stands in its file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written<'a> {
+    pub(super) rule: &'a str,
+    pub(super) condition: &'a str,
+    pub(super) place: Location,
 }
 
 // === impl WrittenRule ===
@@ -266,8 +315,8 @@ mod tests {
         let Ok(Document::Rule(object)) = parse(&format!("{HEAD}{text}")) else { panic!() };
         assert_eq!(object.metadata.namespace.as_deref(), Some("b"));
         assert_eq!(object.spec().rules[0].r#type, Some(RuleType::Alert));
-        assert_eq!(object.line_of("x", "count>3"), Some(5));
-        assert_eq!(object.line_of("x", "count>4"), None);
+        assert_eq!(object.place_of("x", "count>3").map(|place| place.line()), Some(5));
+        assert_eq!(object.place_of("x", "count>4"), None);
     }
 
     #[test]
