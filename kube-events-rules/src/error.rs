@@ -64,6 +64,9 @@ pub enum ErrorKind {
     /// `in @name` of a list that the Rule object does not have.
     #[error("there is no list `{0}` in `spec.lists`")]
     UnknownList(String),
+    /// An expression in a template that cannot be read, or that names what Events do not have.
+    #[error("{0}")]
+    Template(String),
     /// A string without its closing quote.
     #[error("this string has no closing quote")]
     UnterminatedString,
@@ -122,6 +125,7 @@ impl ErrorKind {
             Self::AgeNeedsDuration => "age-needs-duration",
             Self::DurationNeedsAge => "duration-needs-age",
             Self::UnknownList(_) => "unknown-list",
+            Self::Template(_) => "invalid-template",
             Self::UnterminatedString => "unterminated-string",
             Self::Unexpected { .. } => "unexpected",
             Self::UnclosedParenthesis => "unclosed-parenthesis",

@@ -187,6 +187,18 @@ impl Moment {
     pub const NAMED: [Self; 5] =
         [Self::First, Self::Last, Self::EventTime, Self::LastObserved, Self::Creation];
 
+    /// Where its text stands in the JSON of an Event of either API.
+    pub(crate) fn pointers(self) -> &'static [&'static str] {
+        match self {
+            Self::When => &[],
+            Self::First => &["/firstTimestamp", "/deprecatedFirstTimestamp"],
+            Self::Last => &["/lastTimestamp", "/deprecatedLastTimestamp"],
+            Self::EventTime => &["/eventTime"],
+            Self::LastObserved => &["/series/lastObservedTime"],
+            Self::Creation => &["/metadata/creationTimestamp"],
+        }
+    }
+
     /// The name in `age(…)`; that of the latest of them is empty.
     pub fn name(self) -> &'static str {
         match self {

@@ -106,6 +106,15 @@ pub enum ProblemKind {
     Scope(ScopeError),
     /// The rule does not count.
     Condition(Error),
+    /// The rule does not count: an annotation has an expression that is wrong.
+    Template {
+        /// The annotation.
+        annotation: String,
+        /// Its text.
+        text: Arc<str>,
+        /// What is wrong with it.
+        error: Error,
+    },
     /// The rule counts, but probably not as it was meant.
     Lint(Lint),
     /// The object has more rules than [`Limits::rules`]; those beyond do not count.
@@ -322,12 +331,22 @@ impl Builder {
         for label in rule.labels.keys().filter(|label| is_reserved(label)) {
             report(ProblemKind::ReservedLabel(label.clone()));
         }
-        for text in rule.annotations.values() {
-            for name in Template::new(text).unknown() {
-                report(ProblemKind::UnknownField(name.to_owned()));
+        let mut templates = BTreeMap::new();
+        for (annotation, text) in &rule.annotations {
+            match Template::parse(text) {
+                Ok(template) => {
+                    for name in template.unknown() {
+                        report(ProblemKind::UnknownField(name.to_owned()));
+                    }
+                    templates.insert(annotation.clone(), template);
+                }
+                Err(error) => {
+                    let (annotation, text) = (annotation.clone(), text.as_str().into());
+                    report(ProblemKind::Template { annotation, text, error });
+                }
             }
         }
-        if !rule.enable {
+        if !rule.enable || templates.len() < rule.annotations.len() {
             return None;
         }
         let Some(kind) = Kind::of(rule) else {
@@ -339,7 +358,7 @@ impl Builder {
             report(ProblemKind::NoName);
             return None;
         }
-        Some(Rule::new(namespace, rule, kind, condition))
+        Some(Rule::new(namespace, rule, kind, condition, templates))
     }
 }
 
@@ -397,11 +416,11 @@ impl Problem {
     /// True if a rule does not count because of it; false if it is only a hint.
     pub fn is_error(&self) -> bool {
         use ProblemKind::{
-            Condition, Lint, MisspeltLabel, NoName, NoType, ReservedLabel, Scope, TooMany,
-            UnknownField, UnknownLint, Unreachable,
+            Condition, Lint, MisspeltLabel, NoName, NoType, ReservedLabel, Scope, Template,
+            TooMany, UnknownField, UnknownLint, Unreachable,
         };
         match self.kind {
-            Scope(_) | Condition(_) | TooMany { .. } | NoName | NoType(_) => true,
+            Scope(_) | Condition(_) | Template { .. } | TooMany { .. } | NoName | NoType(_) => true,
             Lint(_) | ReservedLabel(_) | UnknownField(_) | MisspeltLabel(_) | Unreachable(_)
             | UnknownLint(_) => false,
         }
@@ -412,6 +431,9 @@ impl Problem {
         let condition = self.condition.as_deref().unwrap_or_default();
         match &self.kind {
             ProblemKind::Condition(error) => error.render(condition),
+            ProblemKind::Template { annotation, text, error } => {
+                format!("{}\n(in the annotation `{annotation}`)", error.render(text))
+            }
             ProblemKind::Lint(lint) => lint.render(condition),
             _ if self.is_error() => format!("error: {}", self.kind),
             kind => format!("warning[{}]: {kind}", kind.name()),
@@ -435,6 +457,7 @@ impl ProblemKind {
         match self {
             Self::Scope(_) => "invalid-scope",
             Self::Condition(error) => error.kind().name(),
+            Self::Template { .. } => "invalid-template",
             Self::Lint(lint) => lint.kind().name(),
             Self::TooMany { .. } => "too-many-rules",
             Self::NoName => "no-name",
@@ -465,6 +488,9 @@ impl fmt::Display for ProblemKind {
         match self {
             Self::Scope(error) => error.fmt(f),
             Self::Condition(error) => error.fmt(f),
+            Self::Template { annotation, error, .. } => {
+                write!(f, "annotation `{annotation}`: {error}")
+            }
             Self::Lint(lint) => lint.kind().fmt(f),
             Self::TooMany { rules, limit } => {
                 write!(f, "the object has {rules} rules; only the first {limit} count")

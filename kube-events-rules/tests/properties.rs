@@ -1,6 +1,6 @@
 //! What holds for every text.
 
-use kube_events_rules::{Condition, ErrorKind, JsonEvent, Limits, Verdict};
+use kube_events_rules::{Condition, ErrorKind, JsonEvent, Limits, Template, Verdict};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -297,6 +297,17 @@ proptest! {
         for test in ["iequals", "icontains", "="] {
             let condition = Condition::parse(&format!("message {test} '{literal}'")).unwrap();
             prop_assert_eq!(condition.evaluate(&JsonEvent::new(&json)), Verdict::True);
+        }
+    }
+
+    #[test]
+    fn no_template_makes_it_panic(text in any::<String>(), inside in r#"[a-z .|'"()\[\]0-9<>=!,-]{0,24}"#) {
+        let event = event();
+        for text in [text, format!("{{{{ {inside} }}}}"), format!("{{{{ message | {inside} }}}}")] {
+            match Template::parse(&text) {
+                Ok(template) => drop(template.render(&JsonEvent::new(&event))),
+                Err(error) => drop(error.render(&text)),
+            }
         }
     }
 

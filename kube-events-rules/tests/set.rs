@@ -309,3 +309,36 @@ fn an_object_can_allow_lints_by_name() {
     assert_eq!(told("mixed-joints"), ["unknown-field", "unexpected"]);
     assert_eq!(told("unknown-field, mixed-joints,unexpected"), ["unexpected", "unknown-lint"]);
 }
+
+#[test]
+fn a_text_with_expressions_is_filled_in_and_a_wrong_one_stops_its_rule() {
+    let mut spec = alert("good", "reason exists");
+    let text = "{{ involvedObject.name | upper }} in {{ involvedObject.namespace }}";
+    spec.rules[0].annotations.insert("summary".into(), text.into());
+    spec.rules.push(rule("bad", RuleType::Alert, "count > 3"));
+    spec.rules[1].annotations.insert("summary".into(), "{{ involvedObject.nmae }}".into());
+    let rules = build(|rules| rules.add("shop", "o", &Scope::Cluster, &spec));
+    let event = event("shop", "x");
+    let alert = rules.evaluate(&event).alerts().remove(0);
+    assert!(alert.annotations["summary"].ends_with(" in shop"), "{:?}", alert.annotations);
+    assert_eq!(names(&rules, &event), ["good"]);
+    let [problem] = rules.problems() else { panic!("{:?}", rules.problems()) };
+    assert!(problem.is_error());
+    let drawn = problem.render();
+    assert!(
+        drawn.contains("did you mean `involvedObject.name`?") && drawn.contains("^^^"),
+        "{drawn}"
+    );
+}
+
+#[test]
+fn a_text_that_cannot_be_filled_in_loses_no_alert_and_is_counted() {
+    let mut spec = alert("long", "reason exists");
+    let text = "{{ event }}".repeat(1_400);
+    spec.rules[0].annotations.insert("summary".into(), text);
+    let rules = build(|rules| rules.add("shop", "o", &Scope::Cluster, &spec));
+    let event = event("shop", "x");
+    let alert = rules.evaluate(&event).alerts().remove(0);
+    assert!(alert.annotations["summary"].starts_with("(this text could not be filled in"));
+    assert_eq!(rules.rules().next().unwrap().unrendered(), 1);
+}

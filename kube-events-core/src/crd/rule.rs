@@ -102,7 +102,7 @@ pub struct EventRule {
     /// Labels of what follows, for example `severity: warning`.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Annotations of what follows. `%` and a path stand for a field of the Event: `%message`.
+    /// Annotations of what follows, with fields of the Event: `{{ message }}`, or `%message`.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Whether the rule counts. Default: `false`.
