@@ -85,11 +85,14 @@ impl Expressions {
             name.add(&mut members, event);
         }
         let template = self.engine.get_template(NAME).expect("it was added when it was read");
-        let mut out = Bounded(Vec::new());
-        template
-            .render_captured_to(members.value(), &mut out)
-            .map_err(|error| RenderError(error.to_string()))?;
-        Ok(String::from_utf8(out.0).expect("the engine writes whole strings"))
+        let mut out = Bounded::default();
+        // The engine keeps what the writer says to itself.
+        let rendered = template.render_captured_to(members.value(), &mut out);
+        match rendered {
+            Err(_) if out.full => Err(RenderError(too_long())),
+            Err(error) => Err(RenderError(error.to_string())),
+            Ok(_) => Ok(String::from_utf8(out.text).expect("the engine writes whole strings")),
+        }
     }
 }
 
@@ -122,7 +125,7 @@ fn replace(text: &Out, from: &str, to: &str) -> Result<String, minijinja::Error>
     let text = text.to_string();
     let found = if from.is_empty() { 0 } else { text.matches(from).count() };
     if text.len() + found * to.len() > MAX_OUTPUT {
-        return Err(too_long());
+        return Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, too_long()));
     }
     Ok(if found == 0 { text } else { text.replace(from, to) })
 }
@@ -133,20 +136,24 @@ fn default(value: Out, other: Out) -> Out {
     if empty { other } else { value }
 }
 
-fn too_long() -> minijinja::Error {
-    let message = format!("the text has more than {MAX_OUTPUT} bytes");
-    minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message)
+fn too_long() -> String {
+    format!("it has more than {MAX_OUTPUT} bytes")
 }
 
 /// A text that does not grow beyond [`MAX_OUTPUT`].
-struct Bounded(Vec<u8>);
+#[derive(Default)]
+struct Bounded {
+    text: Vec<u8>,
+    full: bool,
+}
 
 impl io::Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > MAX_OUTPUT {
+        self.full |= self.text.len() + bytes.len() > MAX_OUTPUT;
+        if self.full {
             return Err(io::Error::other(too_long()));
         }
-        self.0.extend_from_slice(bytes);
+        self.text.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -454,10 +461,13 @@ mod tests {
 
     #[test]
     fn what_comes_out_is_bounded() {
-        let long = "{{ message | replace('a', 'bbbbbbbbbbbbbbbb') }}".repeat(300);
         let event = json!({"message": "a".repeat(4_000)});
-        let template = Template::parse(&long).unwrap();
-        let error = template.render(&JsonEvent::new(&event)).unwrap_err();
-        assert!(error.to_string().contains("more than 65536 bytes"), "{error}");
+        for long in
+            ["{{ message }}".repeat(20), "{{ message | replace('a', 'bbbbbbbbbbbbbbbb') }}".into()]
+        {
+            let template = Template::parse(&long).unwrap();
+            let error = template.render(&JsonEvent::new(&event)).unwrap_err();
+            assert!(error.to_string().contains("more than 65536 bytes"), "{long}: {error}");
+        }
     }
 }
