@@ -161,7 +161,7 @@ async fn rules_are_judged_at_once() -> Result<()> {
     let refusal = refusal.context("it was taken")?;
     ensure!(refusal.to_string().contains("kubesphere.io/workspace"), "{refusal}");
 
-    rules.create(&params, &rule(&json!({}), "reason = \"BackOff\" AND count > 3")?).await?;
+    rules.create(&params, &rule(&json!({}), "reason = \"BackOff\" And count > 3")?).await?;
     let judged = cluster
         .is(&rules, "r", |rule| {
             let status = serde_json::to_value(&rule.status).unwrap_or_default();
@@ -171,7 +171,7 @@ async fn rules_are_judged_at_once() -> Result<()> {
     let status = serde_json::to_value(&judged.status)?;
     let message = condition(&status, "Accepted")["message"].as_str().unwrap_or_default();
     ensure!(message.starts_with("rule A: error: expected "), "{message}");
-    ensure!(message.contains('^') && message.contains("AND"), "{message}");
+    ensure!(message.contains('^') && message.contains("And"), "{message}");
     ensure!(condition(&status, "Programmed")["reason"] == "NoRuler", "{status}");
 
     cluster

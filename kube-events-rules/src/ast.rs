@@ -3,9 +3,13 @@
 //! Nodes lie in one vector and refer to each other by index, so that a tree of any depth is built,
 //! walked and dropped without recursion.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hasher as _},
+};
 
 use crate::lexer;
+use crate::quoted::Quoted;
 use crate::span::Span;
 
 /// A parsed condition.
@@ -57,10 +61,21 @@ pub(crate) enum Check {
     Holds,
     Exists,
     Compare(Comparison, Literal),
-    Contains(Literal),
+    Contains(Case, Literal),
+    /// `iequals`
+    EqualFold(Literal),
     In(Vec<Literal>),
-    Like(Spanned<String>),
+    /// `in @name`
+    InList(Spanned<String>),
+    Like(Case, Spanned<String>),
     Regex(Spanned<String>),
+}
+
+/// Whether upper and lower case differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Case {
+    Exact,
+    Ignored,
 }
 
 /// An operator that compares.
@@ -80,6 +95,7 @@ pub(crate) enum Literal {
     Text(Spanned<String>),
     Number(Spanned<String>),
     Boolean(Spanned<bool>),
+    Duration(Spanned<String>),
 }
 
 /// A value and where it stands. For strings the span is that of the text between the quotes.
@@ -110,6 +126,48 @@ impl Ast {
             NodeKind::Test(test) => Some((&**test, node.span)),
             _ => None,
         })
+    }
+
+    /// The longest chains of one joint, each with its parts in the order of the text.
+    pub(crate) fn chains(&self) -> Vec<(Joint, Vec<NodeId>)> {
+        let mut inner = vec![false; self.nodes.len()];
+        let mut chains = Vec::new();
+        // Whoever joins nodes comes after them.
+        for (at, node) in self.nodes.iter().enumerate().rev() {
+            if let (NodeKind::Join(joint, ..), false) = (&node.kind, inner[at]) {
+                let root = NodeId(u32::try_from(at).expect("ids are of this type"));
+                chains.push((*joint, self.chain(root, *joint, |id| inner[id.index()] = true)));
+            }
+        }
+        chains
+    }
+
+    /// The parts of the longest chain of a joint at a node; one that is no such join is its only
+    /// part. Tells of each join on the way.
+    pub(crate) fn chain(
+        &self,
+        root: NodeId,
+        joint: Joint,
+        mut join: impl FnMut(NodeId),
+    ) -> Vec<NodeId> {
+        let (mut parts, mut todo) = (Vec::new(), vec![root]);
+        while let Some(id) = todo.pop() {
+            match self.node(id).kind {
+                NodeKind::Join(inner, left, right) if inner == joint => {
+                    join(id);
+                    todo.extend([right, left]);
+                }
+                _ => parts.push(id),
+            }
+        }
+        parts
+    }
+
+    /// A hash of the canonical text of a part of the tree.
+    pub(crate) fn hash(&self, root: NodeId) -> u64 {
+        let mut text = Hashed(DefaultHasher::new());
+        self.write(&mut text, root).expect("a hash takes any text");
+        text.0.finish()
     }
 
     /// Writes the canonical text of a part of the tree.
@@ -170,6 +228,16 @@ fn starts_like_operator(test: &Test) -> bool {
     lexer::Word::ALL.iter().any(|word| test.name.value.starts_with(word.as_str()))
 }
 
+/// A text of which only the hash is kept.
+struct Hashed(DefaultHasher);
+
+impl fmt::Write for Hashed {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
 /// What is still to be written.
 enum Piece {
     Text(&'static str),
@@ -218,9 +286,13 @@ impl fmt::Display for Test {
             Check::Holds => Ok(()),
             Check::Exists => write!(f, "{not} exists"),
             Check::Compare(comparison, value) => write!(f, " {} {value}", comparison.as_str()),
-            Check::Contains(value) => write!(f, "{not} contains {value}"),
+            Check::Contains(case, value) => write!(f, "{not} {}contains {value}", case.prefix()),
+            Check::EqualFold(value) => write!(f, "{not} iequals {value}"),
             Check::In(values) => write_list(f, not, values),
-            Check::Like(text) => write!(f, "{not} like {}", Quoted(&text.value)),
+            Check::InList(list) => write!(f, "{not} in @{}", list.value),
+            Check::Like(case, text) => {
+                write!(f, "{not} {}like {}", case.prefix(), Quoted(&text.value))
+            }
             Check::Regex(text) => write!(f, "{not} regex {}", Quoted(&text.value)),
         }
     }
@@ -235,6 +307,18 @@ fn write_list(f: &mut fmt::Formatter<'_>, not: &str, values: &[Literal]) -> fmt:
     f.write_str(")")
 }
 
+// === impl Case ===
+
+impl Case {
+    /// What the operators that ignore case begin with.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Exact => "",
+            Self::Ignored => "i",
+        }
+    }
+}
+
 // === impl Comparison ===
 
 impl Comparison {
@@ -246,6 +330,18 @@ impl Comparison {
             Self::Less => "<",
             Self::GreaterOrEqual => ">=",
             Self::LessOrEqual => "<=",
+        }
+    }
+
+    /// What holds of two numbers where this does not.
+    pub(crate) fn opposite(self) -> Self {
+        match self {
+            Self::Equal => Self::NotEqual,
+            Self::NotEqual => Self::Equal,
+            Self::Greater => Self::LessOrEqual,
+            Self::Less => Self::GreaterOrEqual,
+            Self::GreaterOrEqual => Self::Less,
+            Self::LessOrEqual => Self::Greater,
         }
     }
 
@@ -268,7 +364,7 @@ impl Literal {
     /// The text that it stands for where text is compared.
     pub(crate) fn as_text(&self) -> &str {
         match self {
-            Self::Text(text) | Self::Number(text) => &text.value,
+            Self::Text(text) | Self::Number(text) | Self::Duration(text) => &text.value,
             Self::Boolean(boolean) => {
                 if boolean.value {
                     "true"
@@ -286,18 +382,5 @@ impl fmt::Display for Literal {
             Self::Text(text) => Quoted(&text.value).fmt(f),
             _ => f.write_str(self.as_text()),
         }
-    }
-}
-
-/// A string as it is written in a condition.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // After an odd number of backslashes the first quote is escaped and then dropped with the
-        // second, as all quotes at the ends are.
-        let backslashes = self.0.bytes().rev().take_while(|b| *b == b'\\').count();
-        let end = if backslashes % 2 == 1 { "\"\"" } else { "\"" };
-        write!(f, "\"{}{end}", self.0)
     }
 }

@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn every_condition_compiles_even_of_a_rule_that_is_off() {
         let rules = default_rules().rules;
-        assert_eq!(rules.len(), 97);
+        assert_eq!(rules.len(), 96);
         for rule in rules {
             let condition = Condition::parse(&rule.condition);
             let condition = condition.unwrap_or_else(|error| panic!("{}: {error}", rule.name));
@@ -61,7 +61,7 @@ mod tests {
         rules.add("rules", "defaults", &Scope::Cluster, &default_rules());
         let rules = rules.build();
         assert!(rules.problems().is_empty(), "{:?}", rules.problems());
-        assert_eq!(rules.rules().count(), 96, "all but one are on");
+        assert_eq!(rules.rules().count(), 95, "all but one are on");
     }
 
     #[test]

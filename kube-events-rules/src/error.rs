@@ -16,6 +16,7 @@ pub struct Error {
     kind: ErrorKind,
     span: Span,
     help: Option<String>,
+    replacement: Option<String>,
 }
 
 /// What is wrong with a text.
@@ -42,6 +43,30 @@ pub enum ErrorKind {
     /// A character that no token begins with.
     #[error("unexpected character {0}")]
     UnexpectedCharacter(Shown),
+    /// A backslash in single quotes before something that it gives no meaning.
+    #[error("unknown escape in a string in single quotes")]
+    UnknownEscape,
+    /// A quoted member of something other than labels or annotations.
+    #[error("only `metadata.labels` and `metadata.annotations` have members in quotes")]
+    NoMembers,
+    /// A JSONPath that is none, or that could take too long.
+    #[error("invalid JSONPath: {0}")]
+    Path(&'static str),
+    /// `age(…)` of something that is no time of an Event.
+    #[error("`{0}` is no time of an Event")]
+    NotATime(String),
+    /// An age in another test than a comparison with a duration.
+    #[error("an age is compared with a duration, such as `10m`, or tested with `exists`")]
+    AgeNeedsDuration,
+    /// A duration in a test of something other than an age.
+    #[error("only an age is compared with a duration")]
+    DurationNeedsAge,
+    /// `in @name` of a list that the Rule object does not have.
+    #[error("there is no list `{0}` in `spec.lists`")]
+    UnknownList(String),
+    /// An expression in a template that cannot be read, or that names what Events do not have.
+    #[error("{0}")]
+    Template(String),
     /// A string without its closing quote.
     #[error("this string has no closing quote")]
     UnterminatedString,
@@ -85,6 +110,35 @@ pub enum ErrorKind {
     },
 }
 
+impl ErrorKind {
+    /// A name for programs, from a closed set.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::TooLong { .. } => "too-long",
+            Self::TooDeep { .. } => "too-deep",
+            Self::UnexpectedCharacter(_) => "unexpected-character",
+            Self::UnknownEscape => "unknown-escape",
+            Self::NoMembers => "no-members",
+            Self::Path(_) => "invalid-path",
+            Self::NotATime(_) => "not-a-time",
+            Self::AgeNeedsDuration => "age-needs-duration",
+            Self::DurationNeedsAge => "duration-needs-age",
+            Self::UnknownList(_) => "unknown-list",
+            Self::Template(_) => "invalid-template",
+            Self::UnterminatedString => "unterminated-string",
+            Self::Unexpected { .. } => "unexpected",
+            Self::UnclosedParenthesis => "unclosed-parenthesis",
+            Self::UnopenedParenthesis => "unopened-parenthesis",
+            Self::ListNeedsContains => "list-needs-contains",
+            Self::NumberTooLarge => "number-too-large",
+            Self::Pattern(_) => "invalid-pattern",
+            Self::PatternTooLarge { .. } => "pattern-too-large",
+            Self::PatternsTooLarge { .. } => "patterns-too-large",
+        }
+    }
+}
+
 /// What a parser was ready to read when it met something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -101,6 +155,10 @@ pub enum Expected {
     LiteralOrBoolean,
     /// A string.
     Text,
+    /// A time of an Event in `age(…)`.
+    Time,
+    /// The parenthesis that closes `age(…)`.
+    AgeEnd,
     /// The parenthesis before a list.
     ListStart,
     /// A comma or the parenthesis after a list.
@@ -113,10 +171,12 @@ impl fmt::Display for Expected {
             Self::Test => "a test that begins with a name, `not` or `(`",
             Self::Joint => "`and`, `or` or the end of the condition",
             Self::JointOrClose => "`and`, `or` or `)`",
-            Self::Literal => "a string in double quotes or a number",
-            Self::LiteralOrBoolean => "a string in double quotes, a number or a boolean",
-            Self::Text => "a string in double quotes",
-            Self::ListStart => "`(` and a list of strings or numbers",
+            Self::Literal => "a string in quotes or a number",
+            Self::LiteralOrBoolean => "a string in quotes, a number or a boolean",
+            Self::Text => "a string in quotes",
+            Self::Time => "a time of the Event, such as `lastTimestamp`",
+            Self::AgeEnd => "`)`",
+            Self::ListStart => "`(` and a list of strings or numbers, or the name of a list",
             Self::ListNext => "`,` or `)`",
         })
     }
@@ -148,11 +208,23 @@ fn is_invisible(c: char) -> bool {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, span: Span) -> Self {
-        Self { kind, span, help: None }
+        Self { kind, span, help: None, replacement: None }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// What can stand in the place of [`Error::span`] instead.
+    pub(crate) fn replacement(mut self, text: impl Into<String>) -> Self {
+        self.replacement = Some(text.into());
+        self
+    }
+
+    /// The same error at another place.
+    pub(crate) fn at(mut self, span: Span) -> Self {
+        self.span = span;
         self
     }
 
@@ -176,6 +248,11 @@ impl Error {
         self.help.as_deref()
     }
 
+    /// What can stand in the place of [`Error::span`] instead, where that is known.
+    pub fn fix(&self) -> Option<&str> {
+        self.replacement.as_deref()
+    }
+
     /// The message with the line of `source` that it is about and a caret under the place.
     ///
     /// `source` is the text that was parsed. No colours, no final newline. One that is too long is
@@ -184,13 +261,15 @@ impl Error {
         if matches!(self.kind, ErrorKind::TooLong { .. }) {
             return format!("error: {self}");
         }
-        render(Level::ERROR, &self.to_string(), self.span, self.help.as_deref(), source)
+        let (title, help) = (self.to_string(), self.help.as_deref());
+        render(Level::ERROR, None, &title, self.span, help, source)
     }
 }
 
 /// Draws a message into the text that it is about.
 pub(crate) fn render(
     level: Level<'_>,
+    name: Option<&str>,
     title: &str,
     span: Span,
     help: Option<&str>,
@@ -198,7 +277,12 @@ pub(crate) fn render(
 ) -> String {
     let span = within(span, source);
     let snippet = Snippet::source(source).annotation(AnnotationKind::Primary.span(span.into()));
-    let mut group = level.primary_title(title).element(snippet);
+    let title = level.primary_title(title);
+    let title = match name {
+        Some(name) => title.id(name),
+        None => title,
+    };
+    let mut group = title.element(snippet);
     if let Some(help) = help {
         group = group.element(Level::HELP.message(help));
     }

@@ -71,6 +71,7 @@ fields! {
     SourceHost = "source.host",
     Count = "count",
     SeriesCount = "series.count",
+    Occurrences = "occurrences",
     TypeMetaKind = "TypeMeta.kind",
     TypeMetaApiVersion = "TypeMeta.apiVersion",
 }
@@ -115,9 +116,17 @@ impl Field {
             self,
             Self::Count
                 | Self::SeriesCount
+                | Self::Occurrences
                 | Self::MetadataGeneration
                 | Self::MetadataDeletionGracePeriodSeconds
         )
+    }
+
+    /// Whether every Event has a value for it, if only `""` or 0.
+    pub fn is_always_there(self) -> bool {
+        let name = self.name();
+        let of_group = name.starts_with("related.") || name.starts_with("series.");
+        !of_group && self != Self::MetadataDeletionGracePeriodSeconds
     }
 
     /// Whether the value is a map or list of the Event, shown as one text.

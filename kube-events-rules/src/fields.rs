@@ -1,5 +1,8 @@
 //! The view of an Event that conditions are evaluated on.
 
+use jiff::Timestamp;
+use serde_json::Value as Json;
+
 use crate::name::Key;
 use crate::value::Value;
 
@@ -15,4 +18,14 @@ pub trait Fields {
 
     /// Whether the key has a value, or a longer key that begins with it and a dot has one.
     fn exists(&self, key: &Key) -> bool;
+
+    /// The JSON in which a `JSONPath` is followed. Without it, none finds anything.
+    fn json(&self) -> Option<&Json> {
+        None
+    }
+
+    /// The time that ages are counted to: the wall clock's, unless the view holds another.
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::field::{Field, Group};
 use crate::fields::Fields;
-use crate::name::{Key, Place};
+use crate::name::{Key, Map, Moment, Place};
 use crate::value::{self, Value};
 
 /// The JSON of an Event of either API, as conditions see it.
@@ -18,6 +19,7 @@ use crate::value::{self, Value};
 pub struct JsonEvent<'a> {
     json: &'a Json,
     events_api: bool,
+    now: Option<Timestamp>,
 }
 
 impl<'a> JsonEvent<'a> {
@@ -33,9 +35,15 @@ impl<'a> JsonEvent<'a> {
         Self::of_api(json, false)
     }
 
+    /// Counts ages to this time, not to the wall clock's.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        Self { now: Some(now), ..self }
+    }
+
     /// Views JSON that is known to be of `events.k8s.io/v1`, or else of `core/v1`.
     pub(crate) fn of_api(json: &'a Json, events_api: bool) -> Self {
-        Self { json, events_api }
+        Self { json, events_api, now: None }
     }
 
     pub(crate) fn get_field(&self, field: Field) -> Option<Value<'a>> {
@@ -54,10 +62,58 @@ impl<'a> JsonEvent<'a> {
     fn top_level(&self, field: Field, member: &str) -> Value<'a> {
         match field {
             Field::Count => number(self.member(member, "deprecatedCount", None)),
+            Field::Occurrences => Value::Number(self.occurrences()),
             Field::Message => text(self.member(member, "note", None)),
             Field::ReportingComponent => text(self.member(member, "reportingController", None)),
             _ => text(self.json.get(member)),
         }
+    }
+
+    fn occurrences(&self) -> f64 {
+        let series = self.json.get("series").and_then(|series| series.get("count"));
+        let count = || self.member("count", "deprecatedCount", None);
+        let count = series.and_then(Json::as_f64).or_else(|| count().and_then(Json::as_f64));
+        count.unwrap_or(1.0).max(1.0)
+    }
+
+    /// A label or an annotation. `null` is none.
+    pub(crate) fn get_member(&self, map: Map, member: &str) -> Option<Value<'a>> {
+        let map = match map {
+            Map::Labels => "labels",
+            Map::Annotations => "annotations",
+        };
+        self.json.get("metadata")?.get(map)?.get(member)?.as_str().map(Value::text)
+    }
+
+    /// The seconds since a time of the Event, if it is there and readable.
+    pub(crate) fn age(&self, moment: Moment, now: Timestamp) -> Option<Value<'static>> {
+        let then = self.time(moment)?;
+        Some(Value::Number(now.duration_since(then).as_secs_f64()))
+    }
+
+    fn time(&self, moment: Moment) -> Option<Timestamp> {
+        let member = |group: &str, member: &str| self.json.get(group)?.get(member);
+        let text = match moment {
+            Moment::First => self.member("firstTimestamp", "deprecatedFirstTimestamp", None),
+            Moment::Last => self.member("lastTimestamp", "deprecatedLastTimestamp", None),
+            Moment::EventTime => self.json.get("eventTime"),
+            Moment::LastObserved => member("series", "lastObservedTime"),
+            Moment::Creation => member("metadata", "creationTimestamp"),
+            Moment::When => return self.when(),
+        };
+        text?.as_str()?.parse().ok()
+    }
+
+    /// As [`Event::when`](kube_events_core::Event::when).
+    fn when(&self) -> Option<Timestamp> {
+        let latest = [
+            Moment::LastObserved,
+            Moment::Last,
+            Moment::EventTime,
+            Moment::First,
+            Moment::Creation,
+        ];
+        latest.into_iter().find_map(|moment| self.time(moment))
     }
 
     /// A member under its name in the Event's API, or a member of that.
@@ -94,7 +150,9 @@ impl Fields for JsonEvent<'_> {
     fn get(&self, key: &Key) -> Option<Value<'_>> {
         match key.place() {
             Place::Field(field) => self.get_field(field),
-            Place::Group(_) | Place::Nowhere => None,
+            Place::Member(map) => self.get_member(map, key.member()),
+            Place::Age(moment) => self.age(moment, self.now()),
+            Place::Group(_) | Place::Path | Place::Nowhere => None,
         }
     }
 
@@ -104,8 +162,18 @@ impl Fields for JsonEvent<'_> {
             Place::Group(Group::Related) => self.present("related").is_some(),
             Place::Group(Group::Series) => self.present("series").is_some(),
             Place::Group(_) => true,
-            Place::Nowhere => false,
+            Place::Member(map) => self.get_member(map, key.member()).is_some(),
+            Place::Age(moment) => self.time(moment).is_some(),
+            Place::Path | Place::Nowhere => false,
         }
+    }
+
+    fn json(&self) -> Option<&Json> {
+        Some(self.json)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now.unwrap_or_else(Timestamp::now)
     }
 }
 

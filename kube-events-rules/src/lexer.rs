@@ -3,10 +3,16 @@
 //! The longest token wins, and a keyword wins over a name of the same length. `not in`,
 //! `not like`, … with exactly one blank are single tokens, except where the second word goes on
 //! as a name: `not involvedObject` is `not` and `involvedObject`.
+//!
+//! What later versions added are tokens only where the first version had none, so that no text that
+//! was a condition reads differently: `AND`, `NOT` and `icontains` are names here, and the parser
+//! takes them for more where a name could not stand.
 
 use crate::ast::Comparison;
+use crate::duration;
 use crate::error::{Error, ErrorKind};
 use crate::mistake;
+use crate::quoted;
 use crate::span::Span;
 
 /// A token and its place.
@@ -20,8 +26,13 @@ pub(crate) struct Token {
 pub(crate) enum TokenKind {
     Name,
     Number,
+    /// A string in either kind of quotes.
     Text,
     Boolean(bool),
+    /// A number with units of time.
+    Duration,
+    /// `@` and the name of a list.
+    List,
     And,
     Or,
     Not,
@@ -44,6 +55,7 @@ pub(crate) enum Word {
     Exists,
 }
 
+#[derive(Clone)]
 pub(crate) struct Lexer<'a> {
     source: &'a str,
     at: usize,
@@ -97,7 +109,10 @@ impl<'a> Lexer<'a> {
             '(' => (TokenKind::Open, 1),
             ')' => (TokenKind::Close, 1),
             ',' => (TokenKind::Comma, 1),
+            '=' if rest.starts_with("==") => (TokenKind::Compare(Comparison::Equal), 2),
             '=' => (TokenKind::Compare(Comparison::Equal), 1),
+            '&' if rest.starts_with("&&") => (TokenKind::And, 2),
+            '|' if rest.starts_with("||") => (TokenKind::Or, 2),
             '!' if rest.starts_with("!=") => (TokenKind::Compare(Comparison::NotEqual), 2),
             '!' => (TokenKind::Not, 1),
             '>' if rest.starts_with(">=") => (TokenKind::Compare(Comparison::GreaterOrEqual), 2),
@@ -105,13 +120,26 @@ impl<'a> Lexer<'a> {
             '<' if rest.starts_with("<=") => (TokenKind::Compare(Comparison::LessOrEqual), 2),
             '<' => (TokenKind::Compare(Comparison::Less), 1),
             '"' => return self.text(rest),
+            '\'' => return self.escaped_text(rest),
+            '$' if path_length(rest) > 1 => (TokenKind::Name, path_length(rest)),
+            '@' if list_length(rest) > 1 => (TokenKind::List, list_length(rest)),
             'a'..='z' | 'A'..='Z' | '_' => word(rest),
-            _ => match number(rest) {
-                0 => return Err(mistake::at_character(self.source, self.at)),
-                length => (TokenKind::Number, length),
+            _ => match (duration::length(rest), number(rest)) {
+                (0, 0) => return Err(mistake::at_character(self.source, self.at)),
+                (0, length) => (TokenKind::Number, length),
+                (length, _) => (TokenKind::Duration, length),
             },
         };
         Ok(token)
+    }
+
+    fn escaped_text(&self, rest: &str) -> Result<(TokenKind, usize), Error> {
+        let length = quoted::length(rest).ok_or_else(|| {
+            let span = Span::new(self.at, self.at + rest.len());
+            Error::new(ErrorKind::UnterminatedString, span)
+                .help("a string ends at the next `'` that has no `\\` before it")
+        })?;
+        Ok((TokenKind::Text, length))
     }
 
     fn text(&self, rest: &str) -> Result<(TokenKind, usize), Error> {
@@ -147,6 +175,10 @@ pub(crate) fn text_length(text: &str) -> Option<usize> {
 /// A name, a keyword or a boolean.
 fn word(rest: &str) -> (TokenKind, usize) {
     let length = name_length(rest);
+    let member = member_length(&rest[length..]);
+    if member > 0 {
+        return (TokenKind::Name, length + member);
+    }
     let kind = match &rest[..length] {
         "and" => TokenKind::And,
         "or" => TokenKind::Or,
@@ -210,6 +242,81 @@ fn subscript_length(text: &str) -> usize {
     if well_formed { inside.len() + 2 } else { 0 }
 }
 
+/// The length of the quoted member that `text` begins with, 0 if it begins with none: `["app"]`,
+/// `['app']`. Nothing is unescaped in it.
+fn member_length(text: &str) -> usize {
+    let quoted = |quote| {
+        let inside = text.strip_prefix('[')?.strip_prefix(quote)?;
+        let (key, rest) = inside.split_once(quote)?;
+        let whole = !key.is_empty() && !key.contains(['\n', '\\']) && rest.starts_with(']');
+        whole.then_some(key.len() + 4)
+    };
+    quoted('"').or_else(|| quoted('\'')).unwrap_or(0)
+}
+
+/// The length of the JSONPath that `text` begins with: `$`, then members and brackets. Blanks stand
+/// in brackets only.
+fn path_length(text: &str) -> usize {
+    let mut length = 1;
+    loop {
+        let rest = &text[length..];
+        let step = match rest.chars().next() {
+            Some('.') => dotted_length(rest),
+            Some('[') => bracket_length(rest),
+            _ => 0,
+        };
+        if step == 0 {
+            return length;
+        }
+        length += step;
+    }
+}
+
+/// `.name`, `..name`, `.*`, `..*`, or the two dots before a bracket.
+fn dotted_length(text: &str) -> usize {
+    let dots = text.len() - text.trim_start_matches('.').len();
+    let rest = &text[dots.min(2)..];
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
+    let name = match rest.find(|c| !is_name(c)).unwrap_or(rest.len()) {
+        0 => usize::from(rest.starts_with('*')),
+        name => name,
+    };
+    match (dots, name) {
+        (2, 0) if rest.starts_with('[') => 2,
+        (1 | 2, 1..) => dots + name,
+        _ => 0,
+    }
+}
+
+/// From `[` to the `]` that closes it; 0 if none does.
+fn bracket_length(text: &str) -> usize {
+    let mut depth = 0_usize;
+    let mut quote = None;
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match (quote, c) {
+            (Some(_), '\\') => drop(chars.next()),
+            (Some(open), _) if c == open => quote = None,
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[') => depth += 1,
+            (None, ']') => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return at + 1;
+        }
+    }
+    0
+}
+
+/// The length of `@` and the name of a list: letters, digits, `_` and, between them, `-`.
+fn list_length(text: &str) -> usize {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let name = &text[1..];
+    let name = &name[..name.find(|c| !is_name(c)).unwrap_or(name.len())];
+    1 + name.trim_end_matches('-').len()
+}
+
 /// The length of the number that `text` begins with, 0 if it begins with none.
 fn number(text: &str) -> usize {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
@@ -250,6 +357,15 @@ mod tests {
             ("not regexes", &["not", "regexes"]),
             ("-5.5", &["-5.5"]),
             ("a!=-1", &["a", "!=", "-1"]),
+            ("a==-1", &["a", "==", "-1"]),
+            ("a&&b||c", &["a", "&&", "b", "||", "c"]),
+            ("age>1h30m and", &["age", ">", "1h30m", "and"]),
+            ("3m5 3and", &["3", "m5", "3", "and"]),
+            ("a.b[\"x/y.z\"]='c'", &["a.b[\"x/y.z\"]", "=", "'c'"]),
+            ("in @a-b)", &["in", "@a-b", ")"]),
+            ("$.a[?@.b == ']'].c..d = 1", &["$.a[?@.b == ']'].c..d", "=", "1"]),
+            ("$['a b'][*]>1", &["$['a b'][*]", ">", "1"]),
+            ("$..['a'] like", &["$..['a']", "like"]),
         ];
         for (source, expected) in table {
             assert_eq!(tokens(source), *expected, "{source}");
@@ -264,6 +380,8 @@ mod tests {
             (r#""x\"y\""#, &[r#""x\"y\""#]),
             (r#""\\""#, &[r#""\\""#]),
             ("\"a\nb\"", &["\"a\nb\""]),
+            (r"'a\'b' 'c'", &[r"'a\'b'", "'c'"]),
+            (r"'\\' 'x'", &[r"'\\'", "'x'"]),
         ];
         for (source, expected) in table {
             assert_eq!(tokens(source), *expected, "{source}");

@@ -23,7 +23,7 @@ use kube_events_core::crd::{Rule, RuleSpec};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::{Limits, RuleSet, scope::WORKSPACE_LABEL};
+use crate::{Limits, Object, RuleSet, scope::WORKSPACE_LABEL};
 
 /// Which Rule objects count.
 #[derive(Clone, Debug)]
@@ -158,7 +158,9 @@ impl State {
         rules.sort_by_key(|(key, _)| *key);
         for ((namespace, name), rule) in rules {
             let rules_namespace = &self.options.rules_namespace;
-            builder.add_labelled((namespace, name), rule.labels(), rules_namespace, &rule.spec);
+            let (labels, annotations) = (rule.labels(), rule.annotations());
+            let object = Object { namespace, name, labels, annotations };
+            builder.add_object(&object, rules_namespace, &rule.spec);
         }
         builder.build()
     }

@@ -20,14 +20,15 @@ fn character_help(source: &str, at: usize, first: char) -> (usize, Option<String
     let (length, help): (usize, String) = match first {
         '&' => (run(rest, '&'), "did you mean `and`?".into()),
         '|' => (run(rest, '|'), "did you mean `or`?".into()),
-        '\'' | '`' if quoted(rest, first).is_some() => {
+        '`' if quoted(rest, first).is_some() => {
             let inside = quoted(rest, first).unwrap_or_default();
-            let hint = if first == '`' { " (names stand without any)" } else { "" };
-            let help = format!("strings stand in double quotes{hint}: `\"{inside}\"`");
+            let help = format!(
+                "strings stand in double or single quotes (names stand without any): `\"{inside}\"`"
+            );
             (inside.len() + 2, help)
         }
-        '\'' | '`' | '“' | '”' | '„' | '‘' | '’' | '«' | '»' | '＂' | '＇' => {
-            (0, "strings stand in plain double quotes: `\"…\"`".into())
+        '`' | '“' | '”' | '„' | '‘' | '’' | '«' | '»' | '＂' | '＇' => {
+            (0, "strings stand in plain quotes: `\"…\"` or `'…'`".into())
         }
         '-' if glued => (1, hyphen_help(before, rest)),
         '.' if glued && rest[1..].starts_with('.') => (0, "names have single dots".into()),
@@ -46,10 +47,14 @@ fn character_help(source: &str, at: usize, first: char) -> (usize, Option<String
         '#' => (rest.len(), "a condition has no comments".into()),
         '/' if rest.starts_with("//") => (rest.len(), "a condition has no comments".into()),
         '/' if rest.starts_with("/*") => (comment(rest), "a condition has no comments".into()),
-        '$' | '@' => (0, format!("a name stands alone, without `{first}`")),
+        '$' => (0, "a name stands alone, without `$`; a JSONPath begins with `$.` or `$[`".into()),
+        '@' if glued => (0, "names have no `@`".into()),
+        '@' => (0, "a list is `@` and its name: `reason in @noisy`".into()),
         '{' | '}' => (0, "groups and lists stand in parentheses: `(` and `)`".into()),
         '[' if glued => {
-            (0, "a subscript is `[*]`, `[7]`, `[1:5]`, `[:5]` or `[1:]`, without blanks".into())
+            let help = "a subscript is `[*]`, `[7]`, `[1:5]`, `[:5]`, `[1:]` or, of labels and \
+                        annotations, `[\"name\"]`, without blanks";
+            (0, help.into())
         }
         '[' | ']' => (0, "lists stand in parentheses: `in (\"A\", \"B\")`".into()),
         '~' => (0, "to search with a pattern, write `like` or `regex`".into()),
@@ -80,16 +85,17 @@ fn quoted(text: &str, quote: char) -> Option<&str> {
 }
 
 fn hyphen_help(before: &str, rest: &str) -> String {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "_.[]:*".contains(c);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "$_.[]:*".contains(c);
     let start = before.len() - before.chars().rev().take_while(|c| is_name(*c)).count();
     let end = rest.find(|c| !is_name(c) && c != '-' && c != '/').unwrap_or(rest.len());
     let name = format!("{}{}", &before[start..], &rest[..end]);
     for map in ["metadata.labels", "metadata.annotations"] {
         if let Some(key) = name.strip_prefix(map).and_then(|rest| rest.strip_prefix('.')) {
-            return format!(
-                "names have no `-`; to find a key in the map, `{map} contains \"{key}:\"`"
-            );
+            return format!("names have no `-`; write `{map}[\"{key}\"]`");
         }
+    }
+    if name.starts_with('$') {
+        return "in a JSONPath, quote what has a `-`: `$['a-b']`".into();
     }
     "names have no `-`".into()
 }
@@ -210,7 +216,9 @@ impl Place<'_> {
         let glued = self.before().len() == self.token.span.start;
         match self.token.kind {
             TokenKind::Name if glued && before.ends_with(|c: char| c.is_ascii_digit()) => {
-                "a number is digits with an optional point: no exponent, hexadecimal or unit".into()
+                "a number is digits with an optional point, a duration `1h30m`: no exponent, \
+                 hexadecimal or other unit"
+                    .into()
             }
             TokenKind::Name => name_instead_of_joint(self.text(), after_name),
             TokenKind::Not => match self.next {
@@ -219,7 +227,9 @@ impl Place<'_> {
                 }
                 _ => "join two tests with `and` or `or`".into(),
             },
-            TokenKind::Text | TokenKind::Number | TokenKind::Boolean(_) if after_name => {
+            TokenKind::Text | TokenKind::Number | TokenKind::Duration | TokenKind::Boolean(_)
+                if after_name =>
+            {
                 match glued_operator(before) {
                     Some(word) => format!("a blank is missing before `{word}`"),
                     None => format!("an operator is missing: `{before} = {}`", self.text()),
@@ -243,7 +253,7 @@ impl Place<'_> {
             TokenKind::Name | TokenKind::Boolean(_) => {
                 format!("did you mean `in (\"{}\")`?", self.text())
             }
-            _ => "a list is missing: `in (\"A\", \"B\")`".into(),
+            _ => "a list is missing: `in (\"A\", \"B\")` or `in @name`".into(),
         }
     }
 
@@ -266,12 +276,16 @@ impl Place<'_> {
             {
                 (Some(b'='), "=") if ended_by(">=") || ended_by("<=") => "remove one `=`".into(),
                 (Some(b'='), "=") if ended_by("!=") => "did you mean `!=`?".into(),
-                (Some(b'='), "=") => "did you mean a single `=`?".into(),
+                (Some(b'='), "=" | "==") => "did you mean a single `=`?".into(),
                 (Some(b'='), ">") => "did you mean `>=`?".into(),
                 (Some(b'='), "<") => "did you mean `<=`?".into(),
                 (Some(b'<'), ">") | (Some(b'>'), "<") => "did you mean `!=`?".into(),
                 _ => "one operator stands between a name and a value".into(),
             },
+            TokenKind::End | TokenKind::Close if expected == Expected::Time => {
+                "name a time: `age(lastTimestamp) < 10m`; `age < 10m` is that of the last one"
+                    .into()
+            }
             TokenKind::Comma | TokenKind::Close if ended_by(",") => "remove the comma".into(),
             TokenKind::Comma if ended_by("(") => "remove the comma".into(),
             TokenKind::Close if ended_by("(") => "a list has one value at least".into(),
@@ -279,7 +293,7 @@ impl Place<'_> {
                 "a number is written as digits".into()
             }
             TokenKind::Name | TokenKind::Boolean(_) => {
-                format!("values stand in double quotes: `\"{}\"`", self.text())
+                format!("values stand in quotes: `\"{}\"`", self.text())
             }
             TokenKind::Number if expected == Expected::Text => {
                 format!("quote it: `\"{}\"`", self.text())
@@ -288,6 +302,11 @@ impl Place<'_> {
             TokenKind::Word(..) | TokenKind::And | TokenKind::Or | TokenKind::Not => {
                 format!("a value is missing before `{}`", self.text())
             }
+            TokenKind::Duration if expected == Expected::Time => {
+                "the duration comes after it: `age(lastTimestamp) < 10m`".into()
+            }
+            TokenKind::Duration => format!("quote it if it is a text: `\"{}\"`", self.text()),
+            TokenKind::List => "a list stands after `in` or `not in`".into(),
             TokenKind::End | TokenKind::Close => "a value is missing".into(),
             _ => return None,
         })
@@ -309,15 +328,29 @@ fn glued_operator(name: &str) -> Option<&'static str> {
     })
 }
 
+/// The operator that differs least from a word, if by one letter or two that are swapped.
+fn near_operator(word: &str) -> Option<&'static str> {
+    let known = ["contains", "like", "regex", "exists", "icontains", "ilike", "iequals"];
+    known.into_iter().find(|known| {
+        word.len() > 2 && strsim::damerau_levenshtein(word, known) == 1
+            || word.len() > 5 && strsim::damerau_levenshtein(word, known) == 2
+    })
+}
+
 fn name_instead_of_joint(text: &str, after_name: bool) -> String {
     let lower = text.to_ascii_lowercase();
     let meant = match lower.as_str() {
         "and" | "or" => Some(lower.as_str()),
-        "contains" | "in" | "like" | "regex" | "exists" if after_name => Some(lower.as_str()),
+        "contains" | "in" | "like" | "regex" | "exists" | "icontains" | "ilike" | "iequals"
+            if after_name =>
+        {
+            Some(lower.as_str())
+        }
         "regexp" | "matches" | "match" if after_name => Some("regex"),
         "exist" if after_name => Some("exists"),
         "contain" | "has" | "includes" if after_name => Some("contains"),
         "is" | "eq" | "equals" if after_name => Some("="),
+        "equalsignorecase" | "iexact" | "ieq" if after_name => Some("iequals"),
         "ne" if after_name => Some("!="),
         "gt" if after_name => Some(">"),
         "lt" if after_name => Some("<"),
@@ -332,6 +365,9 @@ fn name_instead_of_joint(text: &str, after_name: bool) -> String {
     };
     if let Some(meant) = meant {
         return format!("did you mean `{meant}`?");
+    }
+    if let Some(near) = near_operator(&lower).filter(|_| after_name) {
+        return format!("did you mean `{near}`?");
     }
     if lower == "between" && after_name {
         return "write both ends: `count >= 1 and count <= 9`".into();

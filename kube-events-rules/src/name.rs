@@ -1,6 +1,16 @@
 //! Names in a condition, resolved before any Event is seen.
 
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use kube_events_core::event::Path;
+
+use crate::error::{Error, ErrorKind};
 use crate::field::{Field, Group};
+use crate::span::Span;
+use crate::{path, suggest};
 
 /// A name, cut into the key that is looked up and the steps from there into lists and objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,22 +22,66 @@ pub(crate) struct Name {
 /// What a view of an Event is asked for: a name without subscripts.
 ///
 /// Views of Events look at [`Key::place`] and never compare text; views of other data use
-/// [`Key::as_str`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// [`Key::as_str`]. What a JSONPath finds is not asked for by key, but in
+/// [`Fields::json`](crate::Fields::json).
+#[derive(Clone, Debug)]
 pub struct Key {
     text: Box<str>,
     place: Place,
+    detail: Detail,
+}
+
+/// What a place alone does not say.
+#[derive(Clone, Debug)]
+enum Detail {
+    None,
+    Member(Box<str>),
+    Path(Arc<Path>),
 }
 
 /// Where in an Event a key points.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Place {
     /// A field.
     Field(Field),
     /// A prefix of fields, which has no value.
     Group(Group),
+    /// One label or annotation, [`Key::member`].
+    Member(Map),
+    /// How long ago something was, in seconds.
+    Age(Moment),
+    /// Whatever a JSONPath finds.
+    Path,
     /// Nothing that Events show to conditions: always missing.
     Nowhere,
+}
+
+/// A map of an Event whose members a name can reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Map {
+    /// `metadata.labels`
+    Labels,
+    /// `metadata.annotations`
+    Annotations,
+}
+
+/// A time of an Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Moment {
+    /// When it happened last: [`Event::when`](kube_events_core::Event::when).
+    When,
+    /// `firstTimestamp`
+    First,
+    /// `lastTimestamp`
+    Last,
+    /// `eventTime`
+    EventTime,
+    /// `series.lastObservedTime`
+    LastObserved,
+    /// `metadata.creationTimestamp`
+    Creation,
 }
 
 /// One step of a name with subscripts.
@@ -60,7 +114,11 @@ impl Key {
             .map(Place::Field)
             .or_else(|| Group::resolve(text).map(Place::Group))
             .unwrap_or(Place::Nowhere);
-        Self { text: text.into(), place }
+        Self { text: text.into(), place, detail: Detail::None }
+    }
+
+    fn of(text: &str, place: Place, detail: Detail) -> Self {
+        Self { text: text.into(), place, detail }
     }
 
     /// The name as it is written, up to its first subscript.
@@ -72,11 +130,147 @@ impl Key {
     pub fn place(&self) -> Place {
         self.place
     }
+
+    /// The name of the label or annotation, where the place is [`Place::Member`]; else `""`.
+    pub fn member(&self) -> &str {
+        match &self.detail {
+            Detail::Member(member) => member,
+            _ => "",
+        }
+    }
+
+    /// The JSONPath, where the place is [`Place::Path`].
+    pub fn path(&self) -> Option<&Path> {
+        match &self.detail {
+            Detail::Path(path) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+/// The text and the place say all.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text && self.place == other.place
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+        self.place.hash(state);
+    }
+}
+
+// === impl Map ===
+
+impl Map {
+    /// The name in a condition.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Labels => "metadata.labels",
+            Self::Annotations => "metadata.annotations",
+        }
+    }
+
+    pub(crate) fn resolve(name: &str) -> Option<Self> {
+        [Self::Labels, Self::Annotations].into_iter().find(|map| map.name() == name)
+    }
+}
+
+// === impl Moment ===
+
+impl Moment {
+    /// The times that `age(…)` can be asked of.
+    pub const NAMED: [Self; 5] =
+        [Self::First, Self::Last, Self::EventTime, Self::LastObserved, Self::Creation];
+
+    /// Where its text stands in the JSON of an Event of either API.
+    pub(crate) fn pointers(self) -> &'static [&'static str] {
+        match self {
+            Self::When => &[],
+            Self::First => &["/firstTimestamp", "/deprecatedFirstTimestamp"],
+            Self::Last => &["/lastTimestamp", "/deprecatedLastTimestamp"],
+            Self::EventTime => &["/eventTime"],
+            Self::LastObserved => &["/series/lastObservedTime"],
+            Self::Creation => &["/metadata/creationTimestamp"],
+        }
+    }
+
+    /// The name in `age(…)`; that of the latest of them is empty.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::When => "",
+            Self::First => "firstTimestamp",
+            Self::Last => "lastTimestamp",
+            Self::EventTime => "eventTime",
+            Self::LastObserved => "series.lastObservedTime",
+            Self::Creation => "metadata.creationTimestamp",
+        }
+    }
 }
 
 // === impl Name ===
 
 impl Name {
+    /// Resolves a name in its canonical form, which stands at `span`.
+    pub(crate) fn resolve(text: &str, span: Span) -> Result<Self, Error> {
+        if text.starts_with('$') {
+            return path::parse(text, span)
+                .map(|path| Self::whole(Key::of(text, Place::Path, Detail::Path(Arc::new(path)))));
+        }
+        if let Some(time) = text.strip_prefix("age(").and_then(|rest| rest.strip_suffix(')')) {
+            return Self::age(text, time, span);
+        }
+        match text.split_once("[\"").or_else(|| text.split_once("['")) {
+            Some((map, key)) => Self::member(text, map, &key[..key.len() - 2], span),
+            None => Ok(Self::new(text)),
+        }
+    }
+
+    /// The age of an Event: how long ago it happened last.
+    pub(crate) fn of_event_age() -> Self {
+        Self::whole(Key::of("age", Place::Age(Moment::When), Detail::None))
+    }
+
+    fn whole(key: Key) -> Self {
+        Self { key, steps: Box::default() }
+    }
+
+    fn age(text: &str, time: &str, span: Span) -> Result<Self, Error> {
+        let moment = Moment::NAMED.into_iter().find(|moment| moment.name() == time);
+        moment
+            .map(|moment| Self::whole(Key::of(text, Place::Age(moment), Detail::None)))
+            .ok_or_else(|| {
+                let error = Error::new(ErrorKind::NotATime(time.to_owned()), span);
+                match suggest::time(time) {
+                    Some(time) => error
+                        .help(format!("did you mean `age({time})`?"))
+                        .replacement(format!("age({time})")),
+                    None => error.help(format!(
+                        "it is one of {}; `age` alone is how long ago it happened last",
+                        Moment::NAMED.map(|it| format!("`{}`", it.name())).join(", ")
+                    )),
+                }
+            })
+    }
+
+    fn member(text: &str, map: &str, key: &str, span: Span) -> Result<Self, Error> {
+        let Some(map) = Map::resolve(map) else {
+            let error = Error::new(ErrorKind::NoMembers, span);
+            let plain = format!("{map}.{key}");
+            return Err(if Field::resolve(&plain).is_some() {
+                error.help(format!("did you mean `{plain}`?")).replacement(plain)
+            } else {
+                let path = map.split('.').fold("$".to_owned(), |path, part| path + "." + part);
+                error.help(format!("a JSONPath reaches any other: `{path}['{key}']`"))
+            });
+        };
+        Ok(Self::whole(Key::of(text, Place::Member(map), Detail::Member(key.into()))))
+    }
+
     /// Cuts a name, which the lexer has found to be well-formed.
     pub(crate) fn new(text: &str) -> Self {
         let Some(bracket) = text.find('[') else {

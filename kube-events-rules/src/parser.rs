@@ -2,13 +2,19 @@
 //!
 //! `and` and `or` have one precedence and associate to the left; `not` takes the rest of its chain.
 //! What is open is kept on a stack of our own, so depth costs no call stack.
+//!
+//! `AND`, `OR`, `NOT`, `age(…)` and the operators that ignore case are names to the lexer. They are
+//! more than that only where the first version of the language had an error.
 
-use crate::ast::{Ast, Check, Comparison, Joint, Literal, Node, NodeId, NodeKind, Spanned, Test};
+use crate::ast::{
+    Ast, Case, Check, Comparison, Joint, Literal, Node, NodeId, NodeKind, Spanned, Test,
+};
 use crate::error::{Error, ErrorKind, Expected};
 use crate::lexer::{Lexer, Token, TokenKind, Word};
 use crate::limits::Limits;
 use crate::lint::{Lint, LintKind};
 use crate::mistake;
+use crate::quoted;
 use crate::span::Span;
 
 /// Parses a text, and collects what in its form may mislead a reader.
@@ -35,7 +41,10 @@ struct Chain {
     opened: Opened,
     left: Option<NodeId>,
     joint: Option<Joint>,
+    last: Option<Joint>,
     joints: [bool; 2],
+    /// Where an `and` follows an `or` or the other way round: the end of what is before it.
+    turns: Vec<usize>,
 }
 
 /// What a chain began with.
@@ -51,6 +60,9 @@ struct ChainNote {
     root: NodeId,
     span: Span,
     mixed: bool,
+    /// Where the parentheses that show how it is read are opened, and where each is closed.
+    start: usize,
+    turns: Vec<usize>,
 }
 
 impl<'a> Parser<'a> {
@@ -71,7 +83,7 @@ impl<'a> Parser<'a> {
             self.unit()?;
             if let Some(root) = self.joints()? {
                 let ast = Ast::new(self.nodes, root);
-                let lints = self.chains.iter().map(|chain| chain.lint(&ast)).collect();
+                let lints = self.chains.iter().map(|chain| chain.lint(&ast, self.source)).collect();
                 return Ok((ast, lints));
             }
         }
@@ -84,6 +96,7 @@ impl<'a> Parser<'a> {
             match self.token.kind {
                 TokenKind::Open => self.begin(Opened::Parenthesis(span))?,
                 TokenKind::Not => self.begin(Opened::Not(span))?,
+                TokenKind::Name if self.is_negation() => self.begin(Opened::Not(span))?,
                 TokenKind::Name => {
                     let test = self.test()?;
                     self.operand(test);
@@ -109,6 +122,12 @@ impl<'a> Parser<'a> {
             match self.token.kind {
                 TokenKind::And => return self.join(Joint::And).map(|()| None),
                 TokenKind::Or => return self.join(Joint::Or).map(|()| None),
+                TokenKind::Name if self.text_here() == "AND" => {
+                    return self.join(Joint::And).map(|()| None);
+                }
+                TokenKind::Name if self.text_here() == "OR" => {
+                    return self.join(Joint::Or).map(|()| None);
+                }
                 TokenKind::Close => self.close()?,
                 TokenKind::End => return self.finish().map(Some),
                 _ => {
@@ -122,8 +141,14 @@ impl<'a> Parser<'a> {
     }
 
     fn join(&mut self, joint: Joint) -> Result<(), Error> {
+        let left = self.chain().left.expect("a joint follows a test");
+        let end = self.nodes[left.index()].span.end;
         let chain = self.chain();
+        if chain.last.is_some_and(|last| last != joint) {
+            chain.turns.push(end);
+        }
         chain.joint = Some(joint);
+        chain.last = Some(joint);
         chain.joints[joint as usize] = true;
         self.advance()?;
         Ok(())
@@ -170,11 +195,19 @@ impl<'a> Parser<'a> {
         let [and, or] = chain.joints;
         let greedy = matches!(chain.opened, Opened::Not(_)) && (and || or);
         if and && or || greedy {
-            let mut span = self.nodes[root.index()].span;
+            let chain_span = self.nodes[root.index()].span;
+            let (mut span, mut turns) = (chain_span, chain.turns);
             if let Opened::Not(not) = chain.opened {
                 span = not.to(span);
+                turns.push(span.end);
             }
-            self.chains.push(ChainNote { root, span, mixed: !greedy });
+            self.chains.push(ChainNote {
+                root,
+                span,
+                mixed: !greedy,
+                start: chain_span.start,
+                turns,
+            });
         }
         root
     }
@@ -192,8 +225,19 @@ impl<'a> Parser<'a> {
         self.chain().left = Some(joined);
     }
 
+    /// Whether the name that stands here is `NOT` before something that `not` may stand before.
+    fn is_negation(&self) -> bool {
+        let next = || self.lexer.clone().next().map(|token| token.kind);
+        self.text_here() == "NOT"
+            && matches!(next(), Ok(TokenKind::Name | TokenKind::Not | TokenKind::Open))
+    }
+
+    fn text_here(&self) -> &'a str {
+        self.token.span.of(self.source)
+    }
+
     fn test(&mut self) -> Result<NodeId, Error> {
-        let name = self.advance()?;
+        let name = self.name()?;
         let mut negated = false;
         let check = match self.token.kind {
             TokenKind::Compare(comparison) => {
@@ -205,11 +249,46 @@ impl<'a> Parser<'a> {
                 self.advance()?;
                 self.operand_of_word(word)?
             }
+            TokenKind::Not if self.text_here() == "not" && self.next_folding().is_some() => {
+                negated = true;
+                self.advance()?;
+                self.operand_of_folding()?
+            }
+            TokenKind::Name if Folding::resolve(self.text_here()).is_some() => {
+                self.operand_of_folding()?
+            }
             _ => Check::Holds,
         };
         let end = self.test_span(name.span);
-        let name = spanned(name.span, name.span.of(self.source));
         Ok(self.push(NodeKind::Test(Box::new(Test { name, negated, check })), end))
+    }
+
+    /// A name, `age(…)` included. Its value is its canonical form.
+    fn name(&mut self) -> Result<Spanned<String>, Error> {
+        let name = self.advance()?;
+        let text = name.span.of(self.source);
+        if text == "age" && self.token.kind == TokenKind::Open {
+            return self.age(name.span);
+        }
+        // A key that can stand in double quotes does.
+        let double = text.strip_suffix("']").filter(|text| !text.contains(['"', '$']));
+        let double = double.and_then(|text| text.split_once("['"));
+        let value = double.map_or_else(|| text.into(), |(map, key)| format!("{map}[\"{key}\"]"));
+        Ok(Spanned { value, span: name.span })
+    }
+
+    /// The parentheses after `age` and the time in them.
+    fn age(&mut self, age: Span) -> Result<Spanned<String>, Error> {
+        self.advance()?;
+        if self.token.kind != TokenKind::Name {
+            return Err(self.unexpected(Expected::Time));
+        }
+        let time = self.advance()?.span.of(self.source);
+        if self.token.kind != TokenKind::Close {
+            return Err(self.unexpected(Expected::AgeEnd));
+        }
+        let end = self.advance()?.span;
+        Ok(Spanned { value: format!("age({time})"), span: age.to(end) })
     }
 
     fn operand_of(&mut self, comparison: Comparison) -> Result<Literal, Error> {
@@ -219,6 +298,10 @@ impl<'a> Parser<'a> {
                 let span = self.advance()?.span;
                 Ok(Literal::Boolean(Spanned { value, span }))
             }
+            TokenKind::Duration => {
+                let span = self.advance()?.span;
+                Ok(Literal::Duration(spanned(span, span.of(self.source))))
+            }
             _ if boolean => self.literal(Expected::LiteralOrBoolean),
             _ => self.literal(Expected::Literal),
         }
@@ -227,10 +310,31 @@ impl<'a> Parser<'a> {
     fn operand_of_word(&mut self, word: Word) -> Result<Check, Error> {
         Ok(match word {
             Word::Exists => Check::Exists,
-            Word::Contains => Check::Contains(self.literal(Expected::Literal)?),
-            Word::Like => Check::Like(self.text()?),
+            Word::Contains => Check::Contains(Case::Exact, self.literal(Expected::Literal)?),
+            Word::Like => Check::Like(Case::Exact, self.text()?),
             Word::Regex => Check::Regex(self.text()?),
+            Word::In if self.token.kind == TokenKind::List => {
+                let span = self.advance()?.span;
+                Check::InList(spanned(span, &span.of(self.source)[1..]))
+            }
             Word::In => Check::In(self.list()?),
+        })
+    }
+
+    /// The operator after the `not` that stands here, if it is one that ignores case.
+    fn next_folding(&self) -> Option<Folding> {
+        let next = self.lexer.clone().next().ok()?;
+        Folding::resolve(next.span.of(self.source))
+    }
+
+    /// Reads an operator that ignores case and its operand.
+    fn operand_of_folding(&mut self) -> Result<Check, Error> {
+        let word = Folding::resolve(self.text_here()).expect("the caller looked");
+        self.advance()?;
+        Ok(match word {
+            Folding::Contains => Check::Contains(Case::Ignored, self.literal(Expected::Literal)?),
+            Folding::Equals => Check::EqualFold(self.literal(Expected::Literal)?),
+            Folding::Like => Check::Like(Case::Ignored, self.text()?),
         })
     }
 
@@ -262,13 +366,20 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Reads a string. Its value is what stands between the quotes, with nothing unescaped.
+    /// Reads a string. Its value is what stands between the quotes, with nothing unescaped where
+    /// they are double.
     fn text(&mut self) -> Result<Spanned<String>, Error> {
         if self.token.kind != TokenKind::Text {
             return Err(self.unexpected(Expected::Text));
         }
         let span = self.advance()?.span;
         let raw = span.of(self.source);
+        if raw.starts_with('\'') {
+            let inside = Span::new(span.start + 1, span.end - 1);
+            let chars = quoted::chars(inside.of(self.source), inside.start)?;
+            let value = chars.into_iter().map(|(c, _)| c).collect();
+            return Ok(Spanned { value, span: inside });
+        }
         let value = raw.trim_matches('"');
         let start = span.start + raw.len() - raw.trim_start_matches('"').len();
         let start = start.min(span.end - 1);
@@ -304,6 +415,25 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// An operator that ignores case.
+#[derive(Clone, Copy)]
+enum Folding {
+    Contains,
+    Equals,
+    Like,
+}
+
+impl Folding {
+    fn resolve(text: &str) -> Option<Self> {
+        Some(match text {
+            "icontains" => Self::Contains,
+            "iequals" => Self::Equals,
+            "ilike" => Self::Like,
+            _ => return None,
+        })
+    }
+}
+
 fn spanned(span: Span, value: &str) -> Spanned<String> {
     Spanned { value: value.to_owned(), span }
 }
@@ -315,14 +445,15 @@ const SHOWN: usize = 400;
 
 impl Chain {
     fn new(opened: Opened) -> Self {
-        Self { opened, left: None, joint: None, joints: [false; 2] }
+        let (joints, turns) = ([false; 2], Vec::new());
+        Self { opened, left: None, joint: None, last: None, joints, turns }
     }
 }
 
 // === impl ChainNote ===
 
 impl ChainNote {
-    fn lint(&self, ast: &Ast) -> Lint {
+    fn lint(&self, ast: &Ast, source: &str) -> Lint {
         let kind = if self.mixed { LintKind::MixedJoints } else { LintKind::NotTakesTheRest };
         let lint = Lint::new(kind, self.span);
         if self.span.end - self.span.start > SHOWN {
@@ -332,5 +463,19 @@ impl ChainNote {
         ast.write(&mut text, self.root).expect("strings take any text");
         let text = if self.mixed { text } else { format!("not ({text})") };
         lint.help(format!("it is read as `{text}`; write the parentheses that you mean"))
+            .replacement(self.with_parentheses(source))
+    }
+
+    /// The chain as it is written, with the parentheses by which it is read.
+    fn with_parentheses(&self, source: &str) -> String {
+        let mut text = source[self.span.start..self.start].to_owned();
+        text.push_str(&"(".repeat(self.turns.len()));
+        let mut at = self.start;
+        for turn in &self.turns {
+            text.push_str(&source[at..*turn]);
+            text.push(')');
+            at = *turn;
+        }
+        text + &source[at..self.span.end]
     }
 }

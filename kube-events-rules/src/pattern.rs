@@ -126,6 +126,29 @@ impl Pattern {
         pattern
     }
 
+    /// The pattern that finds a text whatever its case, between two that match nothing by
+    /// themselves. All of it has one place.
+    pub(crate) fn literal(text: &str, place: Span, [before, after]: [&str; 2]) -> Self {
+        let mut pattern = Self::empty(place.end);
+        before.chars().for_each(|c| pattern.push(c, place));
+        for c in text.chars() {
+            if c.is_ascii_punctuation() {
+                pattern.push('\\', place);
+            }
+            pattern.push(c, place);
+        }
+        after.chars().for_each(|c| pattern.push(c, place));
+        pattern.ignore_case();
+        pattern
+    }
+
+    /// Makes upper and lower case the same in all of the pattern.
+    pub(crate) fn ignore_case(&mut self) {
+        let place = self.spans.first().map_or(self.end, |span| span.start);
+        self.chars.splice(0..0, "(?i)".chars());
+        self.spans.splice(0..0, [Span::new(place, place); 4]);
+    }
+
     fn empty(end: usize) -> Self {
         Self { chars: Vec::new(), spans: Vec::new(), end }
     }

@@ -11,7 +11,10 @@
 //! with every one taken for true, it is false; else it is undecided. The second run is made only
 //! where the first one met an undecided test.
 
+use std::sync::Arc;
+
 use regex::Regex;
+use serde_json::Value as Json;
 
 use crate::ast::{Ast, Comparison, Joint, NodeId, NodeKind};
 use crate::fields::Fields;
@@ -63,7 +66,7 @@ pub(crate) enum Predicate {
     Boolean(bool),
     Contains(Box<str>),
     /// Equal as text to one of these, which are sorted.
-    In(Box<[Box<str>]>),
+    In(Arc<[Box<str>]>),
     Matches(Regex),
     /// Undecided wherever the name is there.
     Never(Reason),
@@ -201,8 +204,12 @@ impl Later {
 // === impl CompiledTest ===
 
 impl CompiledTest {
-    fn evaluate(&self, fields: &(impl Fields + ?Sized)) -> Result<bool, Reason> {
+    pub(crate) fn evaluate(&self, fields: &(impl Fields + ?Sized)) -> Result<bool, Reason> {
         let key = &self.name.key;
+        if let Some(path) = key.path() {
+            let nodes = fields.json().map(|json| path.find_in(json)).unwrap_or_default();
+            return self.holds_on_nodes(&nodes);
+        }
         if self.name.steps.is_empty() && matches!(self.predicate, Predicate::Exists) {
             return Ok(fields.exists(key) != self.negated);
         }
@@ -233,8 +240,30 @@ impl CompiledTest {
         Ok(plain != self.negated)
     }
 
+    /// What a JSONPath finds passes if some node passes; where the opposite is asked, if a node is
+    /// there and none of them has what is asked about. `null` is as missing.
+    fn holds_on_nodes(&self, nodes: &[&Json]) -> Result<bool, Reason> {
+        let mut nodes = nodes.iter().filter(|node| !node.is_null()).peekable();
+        if matches!(self.predicate, Predicate::Exists) {
+            return Ok(nodes.peek().is_some() != self.negated);
+        }
+        if nodes.peek().is_none() {
+            return Ok(false);
+        }
+        let decisive = !self.negated;
+        let mut undecided = None;
+        for node in nodes {
+            match self.holds(&Value::Json(node)) {
+                Ok(passed) if passed == decisive => return Ok(decisive),
+                Ok(_) => {}
+                Err(reason) => undecided = Some(reason),
+            }
+        }
+        undecided.map_or(Ok(!decisive), Err)
+    }
+
     /// As [`Self::holds`], for what a subscript leads to, which may be `null`.
-    fn holds_in_list(&self, value: &serde_json::Value) -> Result<bool, Reason> {
+    fn holds_in_list(&self, value: &Json) -> Result<bool, Reason> {
         match &self.predicate {
             // A name alone stands for the key as it is written, which no view has.
             Predicate::Holds => Ok(false),

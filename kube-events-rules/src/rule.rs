@@ -28,6 +28,7 @@ pub struct Rule {
     annotations: BTreeMap<String, Template>,
     matched: AtomicU64,
     undecided: AtomicU64,
+    unrendered: AtomicU64,
 }
 
 /// What follows when a rule matches.
@@ -55,20 +56,24 @@ impl Kind {
 // === impl Rule ===
 
 impl Rule {
-    pub(crate) fn new(namespace: &str, rule: &EventRule, kind: Kind, condition: Condition) -> Self {
+    pub(crate) fn new(
+        namespace: &str,
+        rule: &EventRule,
+        kind: Kind,
+        condition: Condition,
+        annotations: BTreeMap<String, Template>,
+    ) -> Self {
         let labels = rule.labels.iter().filter(|(name, _)| !is_reserved(name));
-        let annotations = rule.annotations.iter();
         Self {
             name: rule.name.clone(),
             namespace: namespace.to_owned(),
             kind,
             condition,
             labels: labels.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            annotations: annotations
-                .map(|(name, text)| (name.clone(), Template::new(text)))
-                .collect(),
+            annotations,
             matched: AtomicU64::new(0),
             undecided: AtomicU64::new(0),
+            unrendered: AtomicU64::new(0),
         }
     }
 
@@ -95,6 +100,15 @@ impl Rule {
     /// How many Events it could not be decided on since it was compiled.
     pub fn undecided(&self) -> u64 {
         self.undecided.load(Ordering::Relaxed)
+    }
+
+    /// How many of its texts could not be filled in since it was compiled; each says why instead.
+    pub fn unrendered(&self) -> u64 {
+        self.unrendered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn condition(&self) -> &Condition {
+        &self.condition
     }
 
     pub(crate) fn evaluate(&self, subject: Subject<'_>) -> Verdict {
@@ -142,8 +156,13 @@ impl Rule {
 
     fn annotations(&self, event: &Event) -> BTreeMap<String, String> {
         let subject = Subject::new(event);
-        let rendered = |(name, text): (&String, &Template)| (name.clone(), text.render(&subject));
-        self.annotations.iter().map(rendered).collect()
+        let rendered = |text: &Template| {
+            text.render(&subject).unwrap_or_else(|error| {
+                self.unrendered.fetch_add(1, Ordering::Relaxed);
+                format!("(this text could not be filled in: {error})")
+            })
+        };
+        self.annotations.iter().map(|(name, text)| (name.clone(), rendered(text))).collect()
     }
 }
 

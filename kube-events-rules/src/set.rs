@@ -12,11 +12,15 @@ use kube_events_core::{
 };
 
 use crate::{
-    Condition, Error, Limits, Lint, ScopeError, Subject, Template, Verdict,
+    Condition, Error, Limits, Lint, LintKind, Lists, ScopeError, Subject, Template, Verdict,
+    overlap::Overlaps,
     rule::{Kind, Rule, is_reserved},
     scope::{SCOPE_LABEL, Scope},
     suggest,
 };
+
+/// The annotation of a Rule object that names lints not to be told, separated by commas.
+pub const ALLOW_LINTS: &str = "events.kubesphere.io/allow-lints";
 
 /// The rules that count, compiled, each in its scope. Immutable and cheap to clone.
 ///
@@ -61,6 +65,16 @@ pub struct Builder {
     limits: Limits,
 }
 
+/// A Rule object, but for its spec.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the members of its metadata")]
+pub struct Object<'a> {
+    pub namespace: &'a str,
+    pub name: &'a str,
+    pub labels: &'a BTreeMap<String, String>,
+    pub annotations: &'a BTreeMap<String, String>,
+}
+
 /// What the rules say about one Event.
 #[derive(Clone, Debug)]
 pub struct Outcome<'a> {
@@ -92,6 +106,15 @@ pub enum ProblemKind {
     Scope(ScopeError),
     /// The rule does not count.
     Condition(Error),
+    /// The rule does not count: an annotation has an expression that is wrong.
+    Template {
+        /// The annotation.
+        annotation: String,
+        /// Its text.
+        text: Arc<str>,
+        /// What is wrong with it.
+        error: Error,
+    },
     /// The rule counts, but probably not as it was meant.
     Lint(Lint),
     /// The object has more rules than [`Limits::rules`]; those beyond do not count.
@@ -109,6 +132,11 @@ pub enum ProblemKind {
     ReservedLabel(String),
     /// The rule counts, but this name in an annotation is no field's and always empty.
     UnknownField(String),
+    /// The rule counts, but another of the object, of this name, matches whatever it matches and does
+    /// the same, or drops it.
+    Unreachable(String),
+    /// The annotation [`ALLOW_LINTS`] names a lint that does not exist.
+    UnknownLint(String),
     /// The object's rules count, but this label was probably meant to be [`SCOPE_LABEL`].
     MisspeltLabel(String),
 }
@@ -170,10 +198,47 @@ impl Builder {
     /// [`RuleSet::problems`]; the others count.
     pub fn add(&mut self, namespace: &str, object: &str, scope: &Scope, spec: &RuleSpec) {
         let mut room = self.limits.patterns_size;
-        for rule in self.within_limit(namespace, object, spec) {
-            if let Some(rule) = self.compile(namespace, object, rule, &mut room) {
+        let lists = Lists::from(&spec.lists);
+        let mut overlaps = Overlaps::default();
+        for written in self.within_limit(namespace, object, spec) {
+            if let Some(rule) = self.compile(namespace, object, written, &lists, &mut room) {
+                overlaps.add(written, rule.condition());
                 self.inner.scope(scope).push(rule);
             }
+        }
+        for (rule, by) in overlaps.unreachable() {
+            self.inner.problems.push(Problem {
+                namespace: namespace.to_owned(),
+                object: object.to_owned(),
+                rule: Some(rule.name.clone()),
+                condition: Some(rule.condition.as_str().into()),
+                kind: ProblemKind::Unreachable(by.name.clone()),
+            });
+        }
+    }
+
+    /// Adds the rules of one object in the scope that its labels claim, as [`Builder::add_labelled`],
+    /// and does not tell the lints that its annotation [`ALLOW_LINTS`] names.
+    pub fn add_object(&mut self, object: &Object<'_>, rules_namespace: &str, spec: &RuleSpec) {
+        let Object { namespace, name, labels, annotations } = *object;
+        let first = self.inner.problems.len();
+        self.add_labelled((namespace, name), labels, rules_namespace, spec);
+        let allowed = annotations.get(ALLOW_LINTS).map(String::as_str).unwrap_or_default();
+        let allowed: Vec<_> =
+            allowed.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
+        let mut at = 0;
+        self.inner.problems.retain(|problem| {
+            at += 1;
+            at <= first || problem.is_error() || !allowed.contains(&problem.kind.name())
+        });
+        for lint in allowed.iter().filter(|name| !lint_names().any(|lint| lint == **name)) {
+            self.inner.problems.push(Problem {
+                namespace: namespace.to_owned(),
+                object: name.to_owned(),
+                rule: None,
+                condition: None,
+                kind: ProblemKind::UnknownLint((*lint).to_owned()),
+            });
         }
     }
 
@@ -222,8 +287,9 @@ impl Builder {
             Err(error) => {
                 report(ProblemKind::Scope(error));
                 let mut room = self.limits.patterns_size;
+                let lists = Lists::from(&spec.lists);
                 for rule in self.within_limit(namespace, object, spec) {
-                    self.compile(namespace, object, rule, &mut room);
+                    self.compile(namespace, object, rule, &lists, &mut room);
                 }
             }
         }
@@ -245,6 +311,7 @@ impl Builder {
         namespace: &str,
         object: &str,
         rule: &EventRule,
+        lists: &Lists,
         room: &mut usize,
     ) -> Option<Rule> {
         let text: Arc<str> = rule.condition.as_str().into();
@@ -257,19 +324,29 @@ impl Builder {
                 kind,
             });
         };
-        let condition = Condition::parse_in(&rule.condition, &self.limits, room)
+        let condition = Condition::parse_in(&rule.condition, &self.limits, lists, room)
             .map_err(|error| report(ProblemKind::Condition(error)))
             .ok()?;
         condition.lints().iter().cloned().map(ProblemKind::Lint).for_each(&mut report);
         for label in rule.labels.keys().filter(|label| is_reserved(label)) {
             report(ProblemKind::ReservedLabel(label.clone()));
         }
-        for text in rule.annotations.values() {
-            for name in Template::new(text).unknown() {
-                report(ProblemKind::UnknownField(name.to_owned()));
+        let mut templates = BTreeMap::new();
+        for (annotation, text) in &rule.annotations {
+            match Template::parse(text) {
+                Ok(template) => {
+                    for name in template.unknown() {
+                        report(ProblemKind::UnknownField(name.to_owned()));
+                    }
+                    templates.insert(annotation.clone(), template);
+                }
+                Err(error) => {
+                    let (annotation, text) = (annotation.clone(), text.as_str().into());
+                    report(ProblemKind::Template { annotation, text, error });
+                }
             }
         }
-        if !rule.enable {
+        if !rule.enable || templates.len() < rule.annotations.len() {
             return None;
         }
         let Some(kind) = Kind::of(rule) else {
@@ -281,7 +358,7 @@ impl Builder {
             report(ProblemKind::NoName);
             return None;
         }
-        Some(Rule::new(namespace, rule, kind, condition))
+        Some(Rule::new(namespace, rule, kind, condition, templates))
     }
 }
 
@@ -339,12 +416,13 @@ impl Problem {
     /// True if a rule does not count because of it; false if it is only a hint.
     pub fn is_error(&self) -> bool {
         use ProblemKind::{
-            Condition, Lint, MisspeltLabel, NoName, NoType, ReservedLabel, Scope, TooMany,
-            UnknownField,
+            Condition, Lint, MisspeltLabel, NoName, NoType, ReservedLabel, Scope, Template,
+            TooMany, UnknownField, UnknownLint, Unreachable,
         };
         match self.kind {
-            Scope(_) | Condition(_) | TooMany { .. } | NoName | NoType(_) => true,
-            Lint(_) | ReservedLabel(_) | UnknownField(_) | MisspeltLabel(_) => false,
+            Scope(_) | Condition(_) | Template { .. } | TooMany { .. } | NoName | NoType(_) => true,
+            Lint(_) | ReservedLabel(_) | UnknownField(_) | MisspeltLabel(_) | Unreachable(_)
+            | UnknownLint(_) => false,
         }
     }
 
@@ -353,9 +431,12 @@ impl Problem {
         let condition = self.condition.as_deref().unwrap_or_default();
         match &self.kind {
             ProblemKind::Condition(error) => error.render(condition),
+            ProblemKind::Template { annotation, text, error } => {
+                format!("{}\n(in the annotation `{annotation}`)", error.render(text))
+            }
             ProblemKind::Lint(lint) => lint.render(condition),
             _ if self.is_error() => format!("error: {}", self.kind),
-            _ => format!("warning: {}", self.kind),
+            kind => format!("warning[{}]: {kind}", kind.name()),
         }
     }
 }
@@ -370,11 +451,46 @@ impl fmt::Display for Problem {
     }
 }
 
+impl ProblemKind {
+    /// A name for programs; of a hint, that by which it can be allowed.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Scope(_) => "invalid-scope",
+            Self::Condition(error) => error.kind().name(),
+            Self::Template { .. } => "invalid-template",
+            Self::Lint(lint) => lint.kind().name(),
+            Self::TooMany { .. } => "too-many-rules",
+            Self::NoName => "no-name",
+            Self::NoType(_) => "no-type",
+            Self::ReservedLabel(_) => "reserved-label",
+            Self::UnknownField(_) => "unknown-template-field",
+            Self::MisspeltLabel(_) => "misspelt-label",
+            Self::Unreachable(_) => "unreachable",
+            Self::UnknownLint(_) => "unknown-lint",
+        }
+    }
+}
+
+/// The names of all lints, those of conditions and those of rules and objects.
+pub fn lint_names() -> impl Iterator<Item = &'static str> {
+    let of_rules = [
+        "reserved-label",
+        "unknown-template-field",
+        "misspelt-label",
+        "unreachable",
+        "unknown-lint",
+    ];
+    LintKind::ALL.iter().map(|kind| kind.name()).chain(of_rules)
+}
+
 impl fmt::Display for ProblemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scope(error) => error.fmt(f),
             Self::Condition(error) => error.fmt(f),
+            Self::Template { annotation, error, .. } => {
+                write!(f, "annotation `{annotation}`: {error}")
+            }
             Self::Lint(lint) => lint.kind().fmt(f),
             Self::TooMany { rules, limit } => {
                 write!(f, "the object has {rules} rules; only the first {limit} count")
@@ -392,6 +508,14 @@ impl fmt::Display for ProblemKind {
             Self::UnknownField(name) => {
                 write!(f, "`%{name}` is no field of an Event and always empty; `%%` stands for `%`")
             }
+            Self::Unreachable(by) => write!(
+                f,
+                "this rule says nothing of its own: `{by}` matches every Event that it matches"
+            ),
+            Self::UnknownLint(name) => match suggest::nearest(name, lint_names()) {
+                Some(near) => write!(f, "there is no lint `{name}`: did you mean `{near}`?"),
+                None => write!(f, "there is no lint `{name}`"),
+            },
             Self::MisspeltLabel(name) => {
                 write!(f, "the label `{name}` says nothing: did you mean `{SCOPE_LABEL}`?")
             }

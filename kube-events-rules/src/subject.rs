@@ -1,12 +1,14 @@
 //! A view of a decoded Event.
 
+use jiff::Timestamp;
 use kube_events_core::Event;
 use kube_events_core::event::Api;
+use serde_json::Value as Json;
 
 use crate::field::{Field, Group};
 use crate::fields::Fields;
 use crate::json_event::JsonEvent;
-use crate::name::{Key, Place};
+use crate::name::{Key, Moment, Place};
 use crate::value::Value;
 
 /// A decoded Event, as conditions see it.
@@ -16,15 +18,21 @@ use crate::value::Value;
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     event: &'a Event,
+    now: Option<Timestamp>,
 }
 
 impl<'a> Subject<'a> {
     /// Views one Event.
     pub fn new(event: &'a Event) -> Self {
-        Self { event }
+        Self { event, now: None }
     }
 
-    fn json(self) -> JsonEvent<'a> {
+    /// Views one Event, with ages counted to this time and not to the wall clock's.
+    pub fn at(event: &'a Event, now: Timestamp) -> Self {
+        Self { event, now: Some(now) }
+    }
+
+    fn whole(self) -> JsonEvent<'a> {
         JsonEvent::of_api(self.event.value(), self.event.api() == Api::EventsV1)
     }
 
@@ -60,23 +68,45 @@ impl<'a> Subject<'a> {
 }
 
 impl Fields for Subject<'_> {
+    #[allow(clippy::cast_precision_loss, reason = "numbers are 64-bit floats here")]
     fn get(&self, key: &Key) -> Option<Value<'_>> {
-        let Place::Field(field) = key.place() else { return None };
-        if field == Field::Count {
-            #[allow(clippy::cast_precision_loss, reason = "numbers are 64-bit floats here")]
-            return Some(Value::Number(self.event.count().unwrap_or_default() as f64));
+        match key.place() {
+            Place::Field(Field::Count) => {
+                Some(Value::Number(self.event.count().unwrap_or_default() as f64))
+            }
+            Place::Field(Field::Occurrences) => {
+                Some(Value::Number(self.event.occurrences() as f64))
+            }
+            Place::Field(field) => {
+                self.hot(field).map(Value::text).or_else(|| self.whole().get_field(field))
+            }
+            Place::Member(map) => self.whole().get_member(map, key.member()),
+            Place::Age(Moment::When) => {
+                let age = self.now().duration_since(self.event.when()?);
+                Some(Value::Number(age.as_secs_f64()))
+            }
+            Place::Age(moment) => self.whole().age(moment, self.now()),
+            Place::Group(_) | Place::Path | Place::Nowhere => None,
         }
-        self.hot(field).map(Value::text).or_else(|| self.json().get_field(field))
     }
 
     fn exists(&self, key: &Key) -> bool {
         match key.place() {
-            Place::Field(field) if field == Field::Count || self.hot(field).is_some() => true,
-            Place::Group(Group::Related | Group::Series) | Place::Field(_) => {
-                self.json().exists(key)
-            }
+            Place::Field(Field::Count | Field::Occurrences) => true,
+            Place::Field(field) if self.hot(field).is_some() => true,
+            Place::Age(Moment::When) => self.event.when().is_some(),
+            Place::Group(Group::Related | Group::Series) => self.whole().exists(key),
             Place::Group(_) => true,
-            Place::Nowhere => false,
+            Place::Nowhere | Place::Path => false,
+            _ => self.whole().exists(key),
         }
+    }
+
+    fn json(&self) -> Option<&Json> {
+        Some(self.event.value())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now.unwrap_or_else(Timestamp::now)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use strsim::damerau_levenshtein;
 
-use crate::{SCOPE_LABEL, field::Field};
+use crate::{SCOPE_LABEL, field::Field, name::Moment};
 
 /// Names from the JSON of Events, and what a condition sees in their place.
 const OTHER_NAMES: [(&str, &str); 12] = [
@@ -22,30 +22,50 @@ const OTHER_NAMES: [(&str, &str); 12] = [
     ("level", "type"),
 ];
 
-/// Names whose values are times, none of which a condition can see.
-const TIMES: [&str; 7] = [
-    "firstTimestamp",
-    "lastTimestamp",
-    "eventTime",
-    "deprecatedFirstTimestamp",
-    "deprecatedLastTimestamp",
-    "metadata.creationTimestamp",
-    "metadata.deletionTimestamp",
-];
-
-/// What to write instead of a name, if that can be told.
-pub(crate) fn field(name: &str) -> Option<String> {
-    if TIMES.contains(&name) || name == "series.lastObservedTime" {
-        return Some("conditions do not see the times of an Event".into());
+/// What to write instead of a name, if that can be told, and the name if it is one.
+pub(crate) fn field(name: &str) -> Option<(String, Option<String>)> {
+    if let Some(time) = time(name) {
+        let path = path_of(name);
+        return Some((
+            format!("`age({time}) < 10m` asks how long ago it was, `{path}` for its text"),
+            None,
+        ));
     }
     for map in ["metadata.labels", "metadata.annotations"] {
-        if let Some(key) = name.strip_prefix(map).and_then(|rest| rest.strip_prefix('.')) {
-            return Some(format!(
-                "all of them are one text, `map[k1:v1 k2:v2]`: `{map} contains \"{key}:…\"`"
-            ));
+        let member = name.strip_prefix(map).and_then(|rest| rest.strip_prefix('.'));
+        if let Some(key) = member.filter(|key| !key.contains('[')) {
+            let meant = format!("{map}[\"{key}\"]");
+            return Some((format!("write `{meant}`"), Some(meant)));
         }
     }
-    other_name(name).or_else(|| nearest(name)).map(|field| format!("did you mean `{field}`?"))
+    if name == "age" {
+        return Some(("an age is compared with a duration: `age < 10m`".into(), None));
+    }
+    if let Some(field) = other_name(name).or_else(|| nearest_field(name)) {
+        return Some((format!("did you mean `{field}`?"), Some(field)));
+    }
+    // Whatever else the JSON of an Event has.
+    let group = name.split(['.', '[']).next().unwrap_or_default();
+    let in_json = ["metadata", "involvedObject", "related", "series", "source"].contains(&group);
+    (in_json && name != group)
+        .then(|| (format!("a JSONPath may find it: `{}`", path_of(name)), None))
+}
+
+fn path_of(name: &str) -> String {
+    format!("$.{}", name.trim_end_matches('.'))
+}
+
+/// The time of an Event that a name stands for, as `age(…)` takes it.
+pub(crate) fn time(name: &str) -> Option<&'static str> {
+    let name = name.trim_start_matches("$.");
+    let short = name.strip_prefix("deprecated").unwrap_or(name);
+    let lower = short.to_ascii_lowercase();
+    Moment::NAMED.into_iter().map(Moment::name).find(|time| {
+        let bare = time.rsplit('.').next().unwrap_or_default();
+        [*time, bare]
+            .iter()
+            .any(|time| damerau_levenshtein(&lower, &time.to_ascii_lowercase()) <= 1)
+    })
 }
 
 fn other_name(name: &str) -> Option<String> {
@@ -61,14 +81,17 @@ fn other_name(name: &str) -> Option<String> {
     None
 }
 
-/// The field whose name differs least, if it differs little.
-fn nearest(name: &str) -> Option<String> {
+fn nearest_field(name: &str) -> Option<String> {
+    nearest(name, Field::ALL.iter().map(|field| field.name())).map(str::to_owned)
+}
+
+/// The one of some names that differs least from another, if it differs little.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_ascii_lowercase();
-    let distances = Field::ALL.iter().map(|field| {
-        (damerau_levenshtein(&lower, &field.name().to_ascii_lowercase()), field.name())
-    });
-    let (distance, field) = distances.min()?;
-    (distance <= 2 && distance * 3 <= name.len()).then(|| field.into())
+    let distances =
+        known.map(|known| (damerau_levenshtein(&lower, &known.to_ascii_lowercase()), known));
+    let (distance, nearest) = distances.min()?;
+    (distance <= 2 && distance * 3 <= name.len()).then_some(nearest)
 }
 
 /// The label that was probably meant to be [`SCOPE_LABEL`], where that one is missing.
@@ -108,11 +131,15 @@ mod tests {
             ("kind", "involvedObject.kind"),
             ("note", "message"),
             ("regarding.name", "involvedObject.name"),
-            ("metadata.labels.app", "metadata.labels contains \"app:"),
-            ("firstTimestamp", "times"),
+            ("metadata.labels.app", "metadata.labels[\"app\"]"),
+            ("firstTimestamp", "age(firstTimestamp) < 10m"),
+            ("lasttimestamp", "age(lastTimestamp) < 10m"),
+            ("deprecatedLastTimestamp", "age(lastTimestamp) < 10m"),
+            ("metadata.deletionTimestamp", "$.metadata.deletionTimestamp"),
+            ("ocurrences", "occurrences"),
         ];
         for (name, meant) in table {
-            assert!(field(name).is_some_and(|help| help.contains(meant)), "{name}");
+            assert!(field(name).is_some_and(|(help, _)| help.contains(meant)), "{name}");
         }
         assert_eq!(field("foo"), None);
         assert_eq!(field("x"), None);

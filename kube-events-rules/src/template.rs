@@ -1,22 +1,44 @@
 //! Texts with fields of the Event in them.
 
-use crate::{fields::Fields, name::Key, name::Place};
+use crate::{error::Error, expression::Expressions, fields::Fields, name::Key, name::Place};
 
-/// A text in which `%` and the name of a field stand for the field's value: `%message`.
+/// A text in which fields of the Event stand, in one of two forms.
 ///
-/// The name is the longest one after the `%` that is a field's name, as conditions know them; so
-/// the dot that ends a sentence is text again. What Events do not have is empty, and so is a
-/// name that is no field's. `%%` stands for `%`; a `%` before anything else is text.
+/// With `{{ }}` in it, what stands between them is an expression: a field, filters, a choice. Names
+/// are those of conditions; `metadata.labels["app"]` and the times of an Event are there, too, and
+/// `event` is all of its JSON. A name that Events do not have is an error when the text is read.
+///
+/// Without, `%` and the name of a field stand for the field's value: `%message`. The name is the
+/// longest one after the `%` that is a field's name; so the dot that ends a sentence is text again.
+/// A name that is no field's is empty. `%%` stands for `%`; a `%` before anything else is text.
+///
+/// What an Event does not have is empty in both.
 ///
 /// ```
 /// use kube_events_rules::{JsonEvent, Template};
 ///
-/// let template = Template::new("%involvedObject.name: %message. (100%)");
 /// let event = serde_json::json!({"involvedObject": {"name": "web"}, "message": "Back-off"});
-/// assert_eq!(template.render(&JsonEvent::new(&event)), "web: Back-off. (100%)");
+/// let event = JsonEvent::new(&event);
+///
+/// let template = Template::parse("{{ involvedObject.name | upper }}: {{ message }}")?;
+/// assert_eq!(template.render(&event), Ok("WEB: Back-off".to_owned()));
+/// let template = Template::parse("%involvedObject.name: %message. (100%)")?;
+/// assert_eq!(template.render(&event), Ok("web: Back-off. (100%)".to_owned()));
+/// # Ok::<_, kube_events_rules::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template(Box<[Part]>);
+#[derive(Clone, Debug)]
+pub struct Template(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    Percent(Box<[Part]>),
+    Expressions(Box<Expressions>),
+}
+
+/// Why a template has no text for an Event, such as a text that became too long.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RenderError(pub(crate) String);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
@@ -29,8 +51,14 @@ enum Part {
 // === impl Template ===
 
 impl Template {
-    /// Reads a template; every text is one.
-    pub fn new(text: &str) -> Self {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// If it has `{{ }}`, and what stands between them is wrong.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        if text.contains("{{") {
+            return Expressions::parse(text).map(|it| Self(Form::Expressions(Box::new(it))));
+        }
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('%') {
@@ -44,13 +72,20 @@ impl Template {
             };
         }
         push_text(&mut parts, rest);
-        Self(parts.into())
+        Ok(Self(Form::Percent(parts.into())))
     }
 
     /// Fills in the fields of one Event.
-    pub fn render(&self, event: &(impl Fields + ?Sized)) -> String {
+    ///
+    /// # Errors
+    /// If an expression cannot be evaluated on this Event. The form with `%` always can.
+    pub fn render(&self, event: &(impl Fields + ?Sized)) -> Result<String, RenderError> {
+        let parts = match &self.0 {
+            Form::Percent(parts) => parts,
+            Form::Expressions(expressions) => return expressions.render(event),
+        };
         let mut out = String::new();
-        for part in &self.0 {
+        for part in parts {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Field(key) => {
@@ -61,12 +96,16 @@ impl Template {
                 Part::Unknown(_) => {}
             }
         }
-        out
+        Ok(out)
     }
 
     /// The names after `%` that no field has; they are always empty.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|part| match part {
+        let parts = match &self.0 {
+            Form::Percent(parts) => &**parts,
+            Form::Expressions(_) => &[],
+        };
+        parts.iter().filter_map(|part| match part {
             Part::Unknown(name) => Some(name.as_str()),
             _ => None,
         })
@@ -128,14 +167,16 @@ mod tests {
             ("%消息 %message消息", "%消息 m%reason消息"),
             ("", ""),
         ] {
-            let rendered = Template::new(template).render(&JsonEvent::new(&event));
+            let rendered =
+                Template::parse(template).unwrap().render(&JsonEvent::new(&event)).unwrap();
             assert_eq!(rendered, expected, "{template}");
         }
     }
 
     #[test]
     fn a_name_that_no_field_has_is_told() {
-        let template = Template::new("%message %nothing.here. %involvedObject %related.kind");
+        let template =
+            Template::parse("%message %nothing.here. %involvedObject %related.kind").unwrap();
         assert_eq!(template.unknown().collect::<Vec<_>>(), ["nothing.here", "involvedObject"]);
     }
 }

@@ -95,15 +95,18 @@ impl Case {
         (!fine).then(|| format!("{verdict:?}"))
     }
 
-    /// The one malformed text that is accepted is a `not` before a name that begins like an
-    /// operator; it means what it means with a line end after `not`.
+    /// Malformed text is accepted where it has words of later versions, which mean what the old ones
+    /// mean, and where a `not` stands before a name that begins like an operator, as if a line
+    /// ended after that `not`.
     fn complaint_about_meaning(
         &self,
         verdict: Verdict,
         events: &Events,
         view: View,
     ) -> Option<String> {
-        let apart = self.expr.replace("not in", "not\nin").replace("not like", "not\nlike");
+        let words = [("&&", "and"), ("||", "or"), (" OR ", " or "), ("NOT ", "not ")];
+        let old = words.iter().fold(self.expr.clone(), |text, (new, old)| text.replace(new, old));
+        let apart = old.replace("not in", "not\nin").replace("not like", "not\nlike");
         let apart = apart.replace("not contains", "not\ncontains");
         let apart = apart.replace("not regex", "not\nregex").replace("not exists", "not\nexists");
         // What was an operator is one again.

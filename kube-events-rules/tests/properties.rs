@@ -1,6 +1,6 @@
 //! What holds for every text.
 
-use kube_events_rules::{Condition, ErrorKind, JsonEvent, Limits, Verdict};
+use kube_events_rules::{Condition, ErrorKind, JsonEvent, Limits, Template, Verdict};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 fn event() -> Value {
     json!({
         "type": "true", "action": "false", "reason": "BackOff", "message": "line one\nline two",
-        "count": 27, "metadata": {"labels": {"team": "sre"}, "finalizers": ["a"]},
+        "count": 27, "lastTimestamp": "2026-01-01T11:55:00Z",
+        "metadata": {"labels": {"team": "sre"}, "finalizers": ["a"]},
         "involvedObject": {"kind": "Pod", "name": "web-1"}
     })
 }
@@ -121,6 +122,30 @@ fn soup() -> impl Strategy<Value = String> {
         "-",
         "\"",
         "\\",
+        "==",
+        "||",
+        "AND",
+        "OR",
+        "NOT",
+        "icontains",
+        "ilike",
+        "iequals",
+        "not ilike",
+        "age",
+        "age(",
+        "lastTimestamp",
+        "10m",
+        "1h30m",
+        "@noisy",
+        "metadata.labels[\"a/b\"]",
+        "metadata.annotations['c']",
+        "$.metadata.labels['team']",
+        "$..name",
+        "$",
+        "'a\\'b\"'",
+        "'\\n'",
+        "'\\q'",
+        "'",
     ]);
     prop::collection::vec(pieces, 0..24).prop_map(|pieces| pieces.join(" "))
 }
@@ -145,9 +170,27 @@ fn condition() -> impl Strategy<Value = String> {
         "series.count < 3",
         "message = \"a\\\\\"",
         "in.x exists",
+        "reason == 'a\"b\\\\'",
+        "message icontains 'TWO'",
+        "reason not iequals \"backoff\"",
+        "reason ilike \"^b?ck*$\"",
+        "metadata.labels[\"team\"] = 'sre'",
+        "metadata.annotations['te\"am'] not exists",
+        "$.metadata.finalizers[*] not in ('b')",
+        "$..name contains \"web\"",
+        "$.metadata.finalizers[?@ == 'a'] exists",
+        "age(lastTimestamp) < 1h30m",
+        "age > 10y",
+        "age exists",
+        "occurrences = 27",
+        "NOT != 'x'",
+        "AND exists",
+        "ilike not exists",
     ]);
-    let start = prop::sample::select(vec!["", "not ", "! ", "(", "not (", "not not "]);
-    let joint = prop::sample::select(vec![" and ", " or ", ") and ", ") or "]);
+    let start = prop::sample::select(vec!["", "not ", "! ", "(", "not (", "not not ", "NOT "]);
+    let joint = prop::sample::select(vec![
+        " and ", " or ", ") and ", ") or ", " AND ", " OR ", "&&", "||", ")&&", ") OR ",
+    ]);
     prop::collection::vec((start, test, joint), 1..12).prop_map(|parts| {
         let mut text = String::new();
         let (mut open, last) = (0, parts.len() - 1);
@@ -225,6 +268,47 @@ proptest! {
     fn every_string_can_be_printed(text in r#"[a\\ "*]{0,8}"#) {
         assert_prints_the_same(&format!("reason = \"{text}\" or type = \"x\""))?;
         assert_prints_the_same(&format!("reason = \"{text}\""))?;
+    }
+
+    #[test]
+    fn every_escaped_string_can_be_printed(text in r#"([a"*é ]|\\[ntr\\'"]|\\u\{[1-9a-f]{1,4}\}){0,8}"#) {
+        prop_assume!(Condition::parse(&format!("reason = '{text}'")).is_ok());
+        assert_prints_the_same(&format!("reason = '{text}' or type = \"x\""))?;
+        assert_prints_the_same(&format!("reason like \"x\" or reason icontains '{text}'"))?;
+    }
+
+    #[test]
+    fn no_path_makes_it_panic(path in r"\$([.]{1,2}[a*]|\[[0-9?@.a*:'\]-]{0,6}\]){0,4}") {
+        let event = event();
+        let text = format!("{path} = \"a\"");
+        match Condition::parse(&text) {
+            Ok(condition) => drop(condition.evaluate(&JsonEvent::new(&event))),
+            Err(error) => drop(error.render(&text)),
+        }
+    }
+
+    #[test]
+    fn a_string_finds_itself_whatever_its_case(text in any::<String>()) {
+        let json = json!({"message": text});
+        let mut literal = String::new();
+        for c in text.chars() {
+            literal.push_str(&c.escape_unicode().to_string());
+        }
+        for test in ["iequals", "icontains", "="] {
+            let condition = Condition::parse(&format!("message {test} '{literal}'")).unwrap();
+            prop_assert_eq!(condition.evaluate(&JsonEvent::new(&json)), Verdict::True);
+        }
+    }
+
+    #[test]
+    fn no_template_makes_it_panic(text in any::<String>(), inside in r#"[a-z .|'"()\[\]0-9<>=!,-]{0,24}"#) {
+        let event = event();
+        for text in [text, format!("{{{{ {inside} }}}}"), format!("{{{{ message | {inside} }}}}")] {
+            match Template::parse(&text) {
+                Ok(template) => drop(template.render(&JsonEvent::new(&event))),
+                Err(error) => drop(error.render(&text)),
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use kube_events_core::{
     Event,
     crd::{EventRule, RuleSpec, RuleType},
 };
-use kube_events_rules::{Builder, ErrorKind, ProblemKind, RuleSet, Scope};
+use kube_events_rules::{ALLOW_LINTS, Builder, ErrorKind, Object, ProblemKind, RuleSet, Scope};
 
 fn event(namespace: &str, reason: &str) -> Event {
     let text = format!(
@@ -29,7 +29,7 @@ fn rule(name: &str, kind: RuleType, condition: &str) -> EventRule {
 }
 
 fn alert(name: &str, condition: &str) -> RuleSpec {
-    RuleSpec { rules: vec![rule(name, RuleType::Alert, condition)] }
+    RuleSpec { rules: vec![rule(name, RuleType::Alert, condition)], ..RuleSpec::default() }
 }
 
 fn names(rules: &RuleSet, event: &Event) -> Vec<String> {
@@ -68,7 +68,12 @@ fn every_matching_alert_rule_raises_an_alert_and_a_notification_comes_once() {
             [RuleType::Alert, RuleType::Notification, RuleType::Alert, RuleType::Notification];
         let spec = kinds.into_iter().enumerate();
         let spec = spec.map(|(n, kind)| rule(&format!("r{n}"), kind, r#"reason="BackOff""#));
-        rules.add("system", "o", &Scope::Cluster, &RuleSpec { rules: spec.collect() });
+        rules.add(
+            "system",
+            "o",
+            &Scope::Cluster,
+            &RuleSpec { rules: spec.collect(), ..RuleSpec::default() },
+        );
     });
     let event = event("shop", "BackOff");
     let outcome = rules.evaluate(&event);
@@ -136,13 +141,14 @@ fn a_rule_on_a_node_cannot_claim_a_namespace() {
 fn one_bad_rule_is_reported_and_hides_no_other() {
     let spec = RuleSpec {
         rules: vec![
-            rule("Bad", RuleType::Alert, r#"reason == "x""#),
+            rule("Bad", RuleType::Alert, r#"reason => "x""#),
             rule("", RuleType::Alert, "reason exists"),
             rule("Odd", RuleType::Other("alerts".into()), "reason exists"),
             EventRule { r#type: None, ..rule("None", RuleType::Alert, "reason exists") },
             EventRule { enable: false, ..rule("Off", RuleType::Alert, "reason exists") },
             rule("Good", RuleType::Alert, "reason exists"),
         ],
+        ..RuleSpec::default()
     };
     let rules = build(|rules| rules.add("shop", "o", &Scope::Cluster, &spec));
     assert_eq!(names(&rules, &event("shop", "x")), ["Good"]);
@@ -190,12 +196,12 @@ fn an_object_counts_in_the_scope_that_its_labels_claim() {
 fn an_object_with_too_many_rules_is_told_and_its_first_count() {
     let rule = |name: usize| EventRule {
         name: format!("r{name}"),
-        condition: "count > 1".into(),
+        condition: format!("count > {name}"),
         enable: true,
         r#type: Some(RuleType::Alert),
         ..EventRule::default()
     };
-    let spec = RuleSpec { rules: (0..501).map(rule).collect() };
+    let spec = RuleSpec { rules: (0..501).map(rule).collect(), ..RuleSpec::default() };
     let mut rules = RuleSet::builder();
     rules.add("shop", "many", &Scope::Cluster, &spec);
     let rules = rules.build();
@@ -208,7 +214,12 @@ fn an_object_with_too_many_rules_is_told_and_its_first_count() {
 #[test]
 fn the_patterns_of_one_object_are_bounded_together() {
     let large = alert("large", r#"message regex "\pL{70}""#).rules.remove(0);
-    let spec = RuleSpec { rules: (0..20).map(|_| large.clone()).collect() };
+    let labelled = |at: usize| {
+        let mut rule = large.clone();
+        rule.labels.insert("at".into(), at.to_string());
+        rule
+    };
+    let spec = RuleSpec { rules: (0..20).map(labelled).collect(), ..RuleSpec::default() };
     let rules = build(|rules| {
         rules.add("shop", "greedy", &Scope::Namespace("shop".into()), &spec);
         rules.add("bank", "modest", &Scope::Namespace("bank".into()), &alert("a", "count > 1"));
@@ -226,7 +237,7 @@ fn the_patterns_of_one_object_are_bounded_together() {
 #[test]
 fn literals_count_among_the_patterns_of_an_object() {
     let many = alert("many", &[r#"message like "web""#; 500].join(" or "));
-    let spec = RuleSpec { rules: vec![many.rules[0].clone(); 20] };
+    let spec = RuleSpec { rules: vec![many.rules[0].clone(); 20], ..RuleSpec::default() };
     let rules = build(|rules| {
         rules.add("shop", "greedy", &Scope::Namespace("shop".into()), &spec);
     });
@@ -240,4 +251,94 @@ fn of_many_hints_about_a_condition_the_first_are_told() {
         rules.add("shop", "hints", &Scope::Namespace("shop".into()), &spec);
     });
     assert_eq!(rules.problems().len(), 20);
+}
+
+#[test]
+fn the_conditions_of_an_object_share_its_lists() {
+    let mut spec = alert("Noisy", "reason in @noisy");
+    spec.rules.push(rule("Other", RuleType::Alert, "reason not in @noisy"));
+    spec.rules.push(rule("Unknown", RuleType::Alert, "reason in @nosiy"));
+    spec.lists.insert("noisy".into(), vec!["Pulled".into(), "BackOff".into()]);
+    let rules = build(|rules| rules.add("shop", "o", &Scope::Cluster, &spec));
+    assert_eq!(names(&rules, &event("shop", "BackOff")), ["Noisy"]);
+    assert_eq!(names(&rules, &event("shop", "Killing")), ["Other"]);
+    let [problem] = rules.problems() else { panic!("{:?}", rules.problems()) };
+    let rendered = problem.render();
+    assert!(rendered.contains("did you mean `@noisy`?"), "{rendered}");
+}
+
+#[test]
+fn a_rule_that_another_one_makes_useless_is_told() {
+    let mut spec = alert("wide", "type = \"Warning\" and count > 3");
+    for (name, condition) in [
+        ("narrow", "count > 3 and reason = \"x\" and type='Warning'"),
+        ("same", "type = \"Warning\" and count > 3"),
+        ("other", "type = \"Warning\" and count > 4"),
+        ("wider", "count > 3 or type = \"Warning\""),
+    ] {
+        spec.rules.push(rule(name, RuleType::Alert, condition));
+    }
+    let mut labelled = rule("labelled", RuleType::Alert, "type = \"Warning\" and count > 3");
+    labelled.labels.insert("severity".into(), "page".into());
+    spec.rules.push(labelled);
+    spec.rules.push(rule("told", RuleType::Notification, "type = \"Warning\" and count > 3"));
+    let rules = build(|rules| rules.add("shop", "o", &Scope::Cluster, &spec));
+    let useless: Vec<_> = rules
+        .problems()
+        .iter()
+        .map(|problem| (problem.rule.as_deref().unwrap_or_default(), &problem.kind))
+        .collect();
+    let by = ProblemKind::Unreachable("wide".into());
+    assert_eq!(useless, [("narrow", &by), ("same", &by)]);
+    assert!(rules.problems()[0].render().starts_with("warning[unreachable]: "));
+}
+
+#[test]
+fn an_object_can_allow_lints_by_name() {
+    let labels = [("kubesphere.io/rule-scope".to_owned(), "cluster".to_owned())].into();
+    let told = |allowed: &str| {
+        let annotations = [(ALLOW_LINTS.to_owned(), allowed.to_owned())].into();
+        let object =
+            Object { namespace: "system", name: "o", labels: &labels, annotations: &annotations };
+        let mut spec = alert("a", "foo = 1 and type = \"A\" or reason = \"B\"");
+        spec.rules.push(rule("broken", RuleType::Alert, "foo ="));
+        let rules = build(|rules| rules.add_object(&object, "system", &spec));
+        rules.problems().iter().map(|problem| problem.kind.name()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(""), ["mixed-joints", "unknown-field", "unexpected"]);
+    assert_eq!(told("mixed-joints"), ["unknown-field", "unexpected"]);
+    assert_eq!(told("unknown-field, mixed-joints,unexpected"), ["unexpected", "unknown-lint"]);
+}
+
+#[test]
+fn a_text_with_expressions_is_filled_in_and_a_wrong_one_stops_its_rule() {
+    let mut spec = alert("good", "reason exists");
+    let text = "{{ involvedObject.name | upper }} in {{ involvedObject.namespace }}";
+    spec.rules[0].annotations.insert("summary".into(), text.into());
+    spec.rules.push(rule("bad", RuleType::Alert, "count > 3"));
+    spec.rules[1].annotations.insert("summary".into(), "{{ involvedObject.nmae }}".into());
+    let rules = build(|rules| rules.add("shop", "o", &Scope::Cluster, &spec));
+    let event = event("shop", "x");
+    let alert = rules.evaluate(&event).alerts().remove(0);
+    assert!(alert.annotations["summary"].ends_with(" in shop"), "{:?}", alert.annotations);
+    assert_eq!(names(&rules, &event), ["good"]);
+    let [problem] = rules.problems() else { panic!("{:?}", rules.problems()) };
+    assert!(problem.is_error());
+    let drawn = problem.render();
+    assert!(
+        drawn.contains("did you mean `involvedObject.name`?") && drawn.contains("^^^"),
+        "{drawn}"
+    );
+}
+
+#[test]
+fn a_text_that_cannot_be_filled_in_loses_no_alert_and_is_counted() {
+    let mut spec = alert("long", "reason exists");
+    let text = "{{ event }}".repeat(1_400);
+    spec.rules[0].annotations.insert("summary".into(), text);
+    let rules = build(|rules| rules.add("shop", "o", &Scope::Cluster, &spec));
+    let event = event("shop", "x");
+    let alert = rules.evaluate(&event).alerts().remove(0);
+    assert!(alert.annotations["summary"].starts_with("(this text could not be filled in"));
+    assert_eq!(rules.rules().next().unwrap().unrendered(), 1);
 }

@@ -7,6 +7,8 @@ mod document;
 mod eval;
 mod files;
 mod finding;
+mod fix;
+mod scalar;
 
 use std::process::ExitCode;
 

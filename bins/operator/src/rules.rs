@@ -17,7 +17,9 @@ use kube::{
     },
 };
 use kube_events_core::crd::{Rule, RuleStatus, Ruler, RulerSpec};
-use kube_events_rules::{Problem, ProblemKind, RuleSet, SCOPE_LABEL, Scope, ScopeError};
+use kube_events_rules::{
+    Object, Problem, ProblemKind, RuleSet, SCOPE_LABEL, Scope, ScopeError,
+};
 use tokio::time::{Duration, Instant};
 use tracing::{debug, warn};
 
@@ -265,7 +267,9 @@ fn scope_in_one_namespace(rule: &Rule, settings: &Settings) -> Option<String> {
 fn compiled(rule: &Rule, settings: &Settings) -> RuleSet {
     let mut set = RuleSet::builder();
     let (namespace, name) = (rule.namespace().unwrap_or_default(), rule.name_any());
-    set.add_labelled((&namespace, &name), rule.labels(), &settings.namespace, &rule.spec);
+    let (labels, annotations) = (rule.labels(), rule.annotations());
+    let object = Object { namespace: &namespace, name: &name, labels, annotations };
+    set.add_object(&object, &settings.namespace, &rule.spec);
     set.build()
 }
 
@@ -317,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_wrong_condition_is_drawn() {
-        let finding = of("shop", &json!({}), "reason = \"BackOff\" AND count > 3");
+        let finding = of("shop", &json!({}), "reason = \"BackOff\" And count > 3");
         assert_eq!((finding.holds, finding.reason.as_str()), (false, "InvalidRule"));
         let (first, drawn) = finding.message.split_once('\n').unwrap();
         assert!(first.starts_with("rule A: error: expected "), "{first}");

@@ -86,8 +86,8 @@ impl<'a> Installed<'a> {
 
     async fn a_wrong_rule_shows_its_mistake(&self) -> Result<()> {
         let Self { cluster, .. } = self;
-        cluster.apply(&rule("wrong", &json!({}), "reason = \"BackOff\" AND count > 3"))?;
-        let shown = |text: &str| text.contains("AND") && text.contains("^^^");
+        cluster.apply(&rule("wrong", &json!({}), "reason = \"BackOff\" And count > 3"))?;
+        let shown = |text: &str| text.contains("And") && text.contains("^^^");
         cluster.prints("kubectl -n shop describe er wrong", shown).await?;
         cluster.shell("kubectl -n shop delete er wrong").map(drop)
     }

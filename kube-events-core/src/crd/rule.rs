@@ -63,6 +63,28 @@ pub struct RuleSpec {
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "crd", schemars(length(max = 500)))]
     pub rules: Vec<EventRule>,
+    /// Lists of texts that the conditions of this object share: `reason in @noisy`.
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "lists_schema"))]
+    pub lists: BTreeMap<String, Vec<String>>,
+}
+
+/// At most 32 lists of at most 1,000 texts of at most 256 characters.
+#[cfg(feature = "crd")]
+fn lists_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": {
+            "type": "array",
+            "maxItems": 1000,
+            "items": { "type": "string", "maxLength": 256 },
+        },
+    })
 }
 
 /// One rule: a condition on an Event, and what follows when it holds.
@@ -80,7 +102,7 @@ pub struct EventRule {
     /// Labels of what follows, for example `severity: warning`.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Annotations of what follows. `%` and a path stand for a field of the Event: `%message`.
+    /// Annotations of what follows, with fields of the Event: `{{ message }}`, or `%message`.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Whether the rule counts. Default: `false`.

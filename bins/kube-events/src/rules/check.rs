@@ -1,20 +1,22 @@
 //! `rules check`: mistakes in files of rules.
 
 use std::{
-    io::{Write, stdout},
+    fs,
+    io::{Write, stderr, stdout},
     path::PathBuf,
     process::ExitCode,
 };
 
-use anyhow::ensure;
-use clap::{Args, ValueEnum};
+use anyhow::{Context as _, ensure};
+use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use kube_events_core::crd::{GROUP, VERSION};
-use kube_events_rules::RuleSet;
+use kube_events_rules::{RuleSet, lint_names};
 
 use super::{
     document::{Document, Namespaces, RuleObject},
     files::{self, File},
     finding::{Finding, Severity},
+    fix,
 };
 
 /// What `rules check` is told.
@@ -35,8 +37,22 @@ pub struct CheckOptions {
     #[arg(long)]
     pub deny_warnings: bool,
     /// How findings are printed.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, short = 'o', visible_alias = "output", value_enum, default_value_t)]
     pub format: Format,
+    /// Do not tell these lints; an object allows its own by the annotation
+    /// events.kubesphere.io/allow-lints.
+    #[arg(long, value_name = "LINT", value_delimiter = ',', value_parser = lint())]
+    pub allow: Vec<String>,
+    /// Rewrite in the files what is safe, and print what was changed on the standard error.
+    #[arg(long)]
+    pub fix: bool,
+    /// With --fix, change no file.
+    #[arg(long, requires = "fix")]
+    pub dry_run: bool,
+}
+
+fn lint() -> PossibleValuesParser {
+    PossibleValuesParser::new(lint_names())
 }
 
 /// How findings are printed.
@@ -54,6 +70,7 @@ Exit codes: 0 nothing is wrong, 1 there are errors, 2 nothing could be checked.
 
 Examples:
   kube-events rules check rules/ --deny-warnings
+  kube-events rules check rules/ --fix --dry-run
   kubectl get rules.events.kubesphere.io -A -o yaml | kube-events rules check -
   kube-events rules check --format json rule.yaml | jq -r '.[].message'";
 
@@ -68,12 +85,31 @@ struct Report<'a> {
 
 pub(super) fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     let mut report = Report::new(options);
-    for file in files::read(&options.paths)? {
+    for mut file in files::read(&options.paths)? {
+        if options.fix {
+            fix(&mut file, options)?;
+        }
         report.file(&file);
     }
     ensure!(report.objects > 0 || !report.findings.is_empty(), "there are no Rules in the input");
     report.write(stdout().lock())?;
     Ok(ExitCode::from(u8::from(report.is_bad())))
+}
+
+/// Rewrites a file, and prints how.
+fn fix(file: &mut File, options: &CheckOptions) -> anyhow::Result<()> {
+    let path = file.path.as_deref().context("--fix needs a file that it can write")?;
+    let Ok(text) = file.text() else { return Ok(()) };
+    let mut text = text.to_owned();
+    let fixes = fix::fix(&mut text, |lint| options.allow.iter().any(|allowed| allowed == lint));
+    if !fixes.is_empty() && !options.dry_run {
+        fs::write(path, &text).with_context(|| format!("cannot write {}", file.name))?;
+    }
+    for fix in fixes {
+        writeln!(stderr(), "{}:{fix}\n", file.name)?;
+    }
+    file.bytes = text.into_bytes();
+    Ok(())
 }
 
 // === impl Report ===
@@ -90,7 +126,7 @@ impl<'a> Report<'a> {
         let mut failed = false;
         for document in serde_saphyr::read::<_, Document>(&mut &*file.bytes) {
             match document {
-                Ok(document) => self.document(&file.name, &document),
+                Ok(document) => self.document(file, &document),
                 Err(error) => {
                     // Only a text that is whole can be drawn into, and only its first error.
                     let drawn = (!failed).then(|| file.documents().err()).flatten();
@@ -103,17 +139,17 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn document(&mut self, file: &str, document: &Document) {
+    fn document(&mut self, file: &File, document: &Document) {
         match document {
             Document::Untyped(_) => self.findings.push(Finding::error(
-                file,
+                &file.name,
                 format!("a Rule needs `apiVersion: {GROUP}/{VERSION}` and `kind: Rule`"),
             )),
             document => self.item(file, document),
         }
     }
 
-    fn item(&mut self, file: &str, document: &Document) {
+    fn item(&mut self, file: &File, document: &Document) {
         match document {
             Document::Rule(object) | Document::Untyped(object) => self.object(file, object),
             Document::Bare(object) => self.bare(file, object),
@@ -122,24 +158,29 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn object(&mut self, file: &str, object: &RuleObject) {
+    fn object(&mut self, file: &File, object: &RuleObject) {
         let CheckOptions { namespace, rules_namespace, .. } = self.options;
         let mut rules = RuleSet::builder();
         object.add_to(&mut rules, Namespaces { default: namespace, rules: rules_namespace });
         self.add(file, object, &rules.build());
     }
 
-    fn bare(&mut self, file: &str, object: &RuleObject) {
+    fn bare(&mut self, file: &File, object: &RuleObject) {
         let mut rules = RuleSet::builder();
         object.add_bare_to(&mut rules);
         self.add(file, object, &rules.build());
     }
 
-    fn add(&mut self, file: &str, object: &RuleObject, rules: &RuleSet) {
+    fn add(&mut self, file: &File, object: &RuleObject, rules: &RuleSet) {
         self.objects += 1;
         self.rules += object.len();
         let problems = rules.problems().iter();
-        self.findings.extend(problems.map(|problem| Finding::of_problem(file, object, problem)));
+        let findings = problems.map(|problem| Finding::of_problem(file, object, problem));
+        let is_allowed = |finding: &Finding| {
+            finding.severity() == Severity::Warning
+                && self.options.allow.iter().any(|lint| lint == finding.code())
+        };
+        self.findings.extend(findings.filter(|finding| !is_allowed(finding)));
     }
 
     fn count(&self, severity: Severity) -> usize {

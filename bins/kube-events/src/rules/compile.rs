@@ -48,7 +48,7 @@ mod tests {
         std::fs::write(folder.path().join("rules.yaml"), kube_events_rules::DEFAULT_RULES).unwrap();
         let paths = [folder.path().to_owned()];
         let rules = compile(&paths, "kubesphere-logging-system").unwrap();
-        assert_eq!((rules.rules().count(), rules.problems().len()), (96, 0));
+        assert_eq!((rules.rules().count(), rules.problems().len()), (95, 0));
         let elsewhere = compile(&paths, "elsewhere").unwrap();
         assert_eq!((elsewhere.rules().count(), elsewhere.problems().len()), (0, 1));
     }

@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, fmt};
 
 use kube_events_core::crd::{EventRule, GROUP, RuleSpec, RuleType, VERSION};
-use kube_events_rules::{Builder, Scope};
+use kube_events_rules::{ALLOW_LINTS, Builder, Lists, Object, Scope};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
 };
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 /// What a document holds.
 ///
@@ -33,6 +33,7 @@ pub(super) enum Document {
 pub(super) struct RuleObject {
     metadata: Metadata,
     rules: Vec<WrittenRule>,
+    lists: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -41,6 +42,7 @@ struct Metadata {
     name: Option<String>,
     namespace: Option<String>,
     labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 /// The namespaces that matter to a Rule.
@@ -68,6 +70,7 @@ struct WrittenRule {
 #[serde(default, deny_unknown_fields)]
 struct WrittenSpec {
     rules: Option<Vec<WrittenRule>>,
+    lists: Option<BTreeMap<String, Vec<String>>>,
 }
 
 /// What was read of a document so far.
@@ -78,6 +81,7 @@ struct Parts {
     metadata: Option<Metadata>,
     spec: Option<WrittenSpec>,
     rules: Option<Vec<WrittenRule>>,
+    lists: Option<BTreeMap<String, Vec<String>>>,
     items: Option<Vec<Document>>,
     /// A key that no Rule has, of an object that did not say yet what it is.
     stray: Option<String>,
@@ -86,6 +90,17 @@ struct Parts {
 const KEYS: &[&str] = &["apiVersion", "kind", "metadata", "spec"];
 
 // === impl Document ===
+
+impl Document {
+    /// The objects in it that have rules.
+    pub(super) fn objects(&self) -> Vec<&RuleObject> {
+        match self {
+            Self::Rule(object) | Self::Untyped(object) | Self::Bare(object) => vec![object],
+            Self::List(items) => items.iter().flat_map(Self::objects).collect(),
+            Self::Other => Vec::new(),
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -122,6 +137,7 @@ impl Parts {
             "metadata" => self.metadata = map.next_value()?,
             "spec" => self.spec = map.next_value()?,
             "rules" if self.kind.is_none() => self.rules = map.next_value()?,
+            "lists" if self.kind.is_none() => self.lists = map.next_value()?,
             "items" if self.kind.as_deref() != Some("Rule") => self.items = map.next_value()?,
             "status" => skip(map)?,
             _ if self.kind.is_none() => {
@@ -155,9 +171,11 @@ impl Parts {
             return Ok(Document::List(items));
         }
         let bare = self.spec.is_none();
+        let spec = self.spec.unwrap_or(WrittenSpec { rules: self.rules, lists: self.lists });
         let object = RuleObject {
             metadata: self.metadata.unwrap_or_default(),
-            rules: self.spec.and_then(|spec| spec.rules).or(self.rules).unwrap_or_default(),
+            rules: spec.rules.unwrap_or_default(),
+            lists: spec.lists.unwrap_or_default(),
         };
         match self.kind {
             Some(_) if is_rule => Ok(Document::Rule(object)),
@@ -195,11 +213,15 @@ fn group(api_version: &str) -> &str {
 impl RuleObject {
     /// Adds the rules in the scope that the object claims.
     pub(super) fn add_to(&self, rules: &mut Builder, namespaces: Namespaces<'_>) {
-        let Metadata { name, namespace, labels } = &self.metadata;
-        let namespace = namespace.as_deref().unwrap_or(namespaces.default);
-        let name = name.as_deref().unwrap_or_default();
-        let labels = labels.as_ref().unwrap_or(const { &BTreeMap::new() });
-        rules.add_labelled((namespace, name), labels, namespaces.rules, &self.spec());
+        let Metadata { name, namespace, labels, annotations } = &self.metadata;
+        let none = const { &BTreeMap::new() };
+        let object = Object {
+            namespace: namespace.as_deref().unwrap_or(namespaces.default),
+            name: name.as_deref().unwrap_or_default(),
+            labels: labels.as_ref().unwrap_or(none),
+            annotations: annotations.as_ref().unwrap_or(none),
+        };
+        rules.add_object(&object, namespaces.rules, &self.spec());
     }
 
     /// Adds the rules as those of no object, which see every Event.
@@ -213,17 +235,51 @@ impl RuleObject {
     }
 
     fn spec(&self) -> RuleSpec {
-        RuleSpec { rules: self.rules.iter().map(WrittenRule::rule).collect() }
+        let rules = self.rules.iter().map(WrittenRule::rule).collect();
+        RuleSpec { rules, lists: self.lists.clone() }
     }
 
-    /// The line on which the condition of a rule begins.
-    pub(super) fn line_of(&self, rule: &str, condition: &str) -> Option<u64> {
-        let rules = self.rules.iter().filter(|written| written.name == rule);
-        rules
-            .filter_map(|written| written.condition.as_ref())
-            .find(|written| written.value == condition)
-            .map(|written| written.referenced.line())
+    /// Where the condition of a rule begins.
+    pub(super) fn place_of(&self, rule: &str, condition: &str) -> Option<Location> {
+        let written = |it: &&Written<'_>| it.rule == rule && it.condition == condition;
+        self.conditions().find(|it| written(&it)).map(|it| it.place)
     }
+
+    /// All conditions, in the order of the text.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = Written<'_>> {
+        self.rules.iter().filter_map(|rule| {
+            let condition = rule.condition.as_ref()?;
+            let place = condition.referenced;
+            Some(Written { rule: &rule.name, condition: &condition.value, place })
+        })
+    }
+
+    /// The lists that its conditions share.
+    pub(super) fn lists(&self) -> Lists {
+        Lists::from(&self.lists)
+    }
+
+    /// Whether its annotation says that a lint is not to be told.
+    pub(super) fn allows(&self, lint: &str) -> bool {
+        let annotations = self.metadata.annotations.as_ref();
+        let allowed = annotations.and_then(|it| it.get(ALLOW_LINTS)).map_or("", String::as_str);
+        allowed.split(',').any(|name| name.trim() == lint)
+    }
+
+    /// What people call it.
+    pub(super) fn title(&self) -> String {
+        let Metadata { name, namespace, .. } = &self.metadata;
+        let parts: Vec<_> = [namespace, name].into_iter().flatten().map(String::as_str).collect();
+        if parts.is_empty() { String::new() } else { format!("Rule {}: ", parts.join("/")) }
+    }
+}
+
+/// A condition, and where it stands in its file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written<'a> {
+    pub(super) rule: &'a str,
+    pub(super) condition: &'a str,
+    pub(super) place: Location,
 }
 
 // === impl WrittenRule ===
@@ -259,8 +315,8 @@ mod tests {
         let Ok(Document::Rule(object)) = parse(&format!("{HEAD}{text}")) else { panic!() };
         assert_eq!(object.metadata.namespace.as_deref(), Some("b"));
         assert_eq!(object.spec().rules[0].r#type, Some(RuleType::Alert));
-        assert_eq!(object.line_of("x", "count>3"), Some(5));
-        assert_eq!(object.line_of("x", "count>4"), None);
+        assert_eq!(object.place_of("x", "count>3").map(|place| place.line()), Some(5));
+        assert_eq!(object.place_of("x", "count>4"), None);
     }
 
     #[test]

@@ -14,6 +14,8 @@ use super::{document::Document, finding::Finding};
 #[derive(Clone, Debug)]
 pub(super) struct File {
     pub(super) name: String,
+    /// Where it can be written; the standard input cannot.
+    pub(super) path: Option<PathBuf>,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -76,13 +78,13 @@ fn cannot_read(path: &Path) -> String {
 impl File {
     fn open(path: &Path) -> anyhow::Result<Self> {
         let bytes = fs::read(path).with_context(|| cannot_read(path))?;
-        Ok(Self { name: path.display().to_string(), bytes })
+        Ok(Self { name: path.display().to_string(), path: Some(path.to_owned()), bytes })
     }
 
     fn stdin() -> anyhow::Result<Self> {
         let mut bytes = Vec::new();
         io::stdin().read_to_end(&mut bytes).context("cannot read the standard input")?;
-        Ok(Self { name: "<stdin>".to_owned(), bytes })
+        Ok(Self { name: "<stdin>".to_owned(), path: None, bytes })
     }
 
     pub(super) fn text(&self) -> Result<&str, Box<Finding>> {

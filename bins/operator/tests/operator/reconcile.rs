@@ -196,7 +196,7 @@ async fn a_rule_is_told_whether_it_counts_and_who_looks_at_it() {
             {"name": "A", "type": "alert", "enable": true, "condition": condition},
         ]})
     };
-    cluster.create("Rule", "rule", &rule("reason = \"BackOff\" AND count > 3"));
+    cluster.create("Rule", "rule", &rule("reason = \"BackOff\" And count > 3"));
     let _operator = cluster.started().await;
     assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "!InvalidRule");
     assert!(cluster.message("Rule", "rule", "Accepted").contains('^'));
