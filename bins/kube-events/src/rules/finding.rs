@@ -91,8 +91,12 @@ impl Finding {
 
 fn place_and_help(kind: &ProblemKind) -> (Option<Span>, Option<&str>) {
     match kind {
-        ProblemKind::Condition(error) => (Some(error.span()), error.suggestion()),
-        ProblemKind::Lint(lint) => (Some(lint.span()), lint.suggestion()),
+        ProblemKind::Condition(error) | ProblemKind::Clause { error, .. } => {
+            (Some(error.span()), error.suggestion())
+        }
+        ProblemKind::Lint(lint) | ProblemKind::ClauseLint { lint, .. } => {
+            (Some(lint.span()), lint.suggestion())
+        }
         _ => (None, None),
     }
 }
