@@ -74,6 +74,21 @@ impl Chain {
             api.create(&PostParams::default(), &event(namespace, reason, pod)?).await?;
             self.happened += 1;
         }
+        self.acknowledged().await
+    }
+
+    /// Lets what an Event tells of happen again, so often in all.
+    async fn repeat(&mut self, namespace: &str, reason: &str, pod: &str, count: i32) -> Result<()> {
+        let api = Api::<Event>::namespaced(self.control_plane.client().await?, namespace);
+        let again = event(namespace, reason, pod)?;
+        let again = json!({"count": count, "lastTimestamp": again.last_timestamp});
+        let name = format!("{pod}.{}", reason.to_lowercase());
+        api.patch(&name, &PatchParams::default(), &Patch::Merge(again)).await?;
+        self.happened += 1;
+        self.acknowledged().await
+    }
+
+    async fn acknowledged(&self) -> Result<()> {
         let wanted = Some(f64::from(self.happened));
         let delivered = "kube_events_delivered_total{lane=\"ruler\"}";
         let acknowledged =
@@ -95,6 +110,15 @@ impl Chain {
         Ok(alerts
             .map(|mut alert| serde_json::from_value(alert["labels"].take()))
             .collect::<Result<_, _>>()?)
+    }
+
+    /// Waits until the alert of this pod is over.
+    async fn recovers(&self, pod: &str) -> Result<()> {
+        let over = async || {
+            let alerts = self.alerts().await?;
+            Ok(alerts.iter().all(|labels| labels["pod"] != pod).then_some(()))
+        };
+        until("the alert is over", LIMIT, over).await
     }
 
     async fn apply(&self, namespace: &str, rule: &Value) -> Result<()> {
@@ -332,4 +356,63 @@ async fn a_wrong_configuration_is_told_and_the_one_before_stays_in_force() -> Re
     chain.happen(&[("bank", "BackOff", "db-0")]).await?;
     assert_eq!(chain.alerts().await?.len(), 2);
     chain.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_that_count_and_recover_are_seen_firing_and_then_resolved() -> Result<()> {
+    let Some(mut chain) = Chain::find().await? else { return Ok(()) };
+    let mut often = alert("Often", "reason=\"Crashed\"");
+    often["threshold"] = json!({"count": 3, "within": "15s"});
+    let mut unready = alert("Unready", "reason=\"Unready\"");
+    unready["resolve"] = json!("reason=\"Ready\"");
+    let rules = json!({"metadata": {"name": "stateful"}, "spec": {"rules": [often, unready]}});
+    chain.apply("shop", &rules).await?;
+    chain.compiled(7.0, 0.0).await?;
+
+    chain.happen(&[("shop", "Crashed", "web-0"), ("shop", "Unready", "web-1")]).await?;
+    let group = |name: &str, pod: &str| {
+        let mut labels = labels(name, "shop", pod, None);
+        labels.remove("container");
+        labels
+    };
+    assert_eq!(chain.alerts().await?, BTreeSet::from([group("Unready", "web-1")]));
+    chain.repeat("shop", "Crashed", "web-0", 3).await?;
+    let firing = BTreeSet::from([group("Often", "web-0"), group("Unready", "web-1")]);
+    assert_eq!(chain.alerts().await?, firing);
+
+    // Told once, they fire for four minutes: somebody says that they are over. Of the one it is time.
+    chain.recovers("web-0").await?;
+    assert_eq!(chain.alerts().await?, BTreeSet::from([group("Unready", "web-1")]));
+    chain.happen(&[("shop", "Ready", "web-1")]).await?;
+    chain.recovers("web-1").await?;
+    chain.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_make_no_sense_are_refused_by_the_api_server() -> Result<()> {
+    let Some(assets) = Part::ControlPlane.find() else { return Ok(()) };
+    let control_plane = ControlPlane::start(&assets, Settings::default()).await?;
+    control_plane.install(&crd::all()).await?;
+    for (settings, reason) in [
+        (json!({"type": "route"}), "sinks belongs to type route"),
+        (json!({"type": "alert", "sinks": ["a"]}), "sinks belongs to type route"),
+        (json!({"type": "drop", "repeatInterval": "1h"}), "belong to the types notification"),
+        (json!({"type": "notification", "resolve": "count>1"}), "belong to type alert"),
+        (json!({"type": "alert", "groupBy": ["owner"]}), "groupBy needs one of"),
+        (json!({"type": "alert", "keepFiringFor": "0s"}), "longer than nothing"),
+        (json!({"type": "alert", "keepFiringFor": "soon"}), "should match"),
+        (
+            json!({"type": "alert", "threshold": {"count": 0, "within": "1m"}}),
+            "greater than or equal",
+        ),
+    ] {
+        let mut rule = alert("R", "reason exists");
+        rule.as_object_mut()
+            .context("a rule")?
+            .extend(settings.as_object().context("settings")?.clone());
+        let object = json!({"metadata": {"name": "r"}, "spec": {"rules": [rule]}});
+        let error = apply(&control_plane, "default", &object).await.unwrap_err();
+        assert!(format!("{error:#}").contains(reason), "{error:#}");
+    }
+    control_plane.stop().await
 }

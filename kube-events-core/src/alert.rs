@@ -78,6 +78,8 @@ impl Item for Alert {
     fn identify<H: Hasher>(&self, state: &mut H) {
         self.key.hash(state);
         self.fingerprint().hash(state);
+        // That it fires on, or that it is over, is news.
+        self.ends_at.hash(state);
         // Without a uid the key says nothing: repeats of one alert differ in when it started.
         if self.key.uid.is_empty() {
             self.starts_at.hash(state);

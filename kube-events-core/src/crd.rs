@@ -51,7 +51,7 @@ pub use exporter::ExporterSpec;
 pub use port::ServicePort;
 #[cfg(feature = "crd")]
 pub use rule::Rule;
-pub use rule::{EventRule, RuleSpec, RuleType};
+pub use rule::{Absence, EventRule, RuleSpec, RuleType, Threshold};
 #[cfg(feature = "crd")]
 pub use ruler::Ruler;
 #[cfg(feature = "kubernetes")]

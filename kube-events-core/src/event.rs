@@ -286,6 +286,14 @@ impl Event {
         .find_map(|field| self.hot(field).parse().ok())
     }
 
+    /// When it happened first: the first that is there and readable of `firstTimestamp`, `eventTime`
+    /// and `metadata.creationTimestamp`.
+    pub fn since(&self) -> Option<Timestamp> {
+        [Hot::FirstTimestamp, Hot::EventTime, Hot::CreationTimestamp]
+            .into_iter()
+            .find_map(|field| self.hot(field).parse().ok())
+    }
+
     fn hot(&self, field: Hot) -> &str {
         let Span { start, len } = self.0.spans[field as usize];
         let (start, len) = (start as usize, len as usize);
@@ -411,6 +419,9 @@ mod tests {
             assert_eq!(when.to_string(), format!("2026-01-01T00:00:0{}Z", 5 - from));
         }
         assert_eq!(event(&json!({"lastTimestamp": null, "eventTime": "soon"})).when(), None);
+        let whole =
+            event(&Value::Object(all.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()));
+        assert_eq!(whole.since().unwrap().to_string(), "2026-01-01T00:00:02Z");
     }
 
     #[test]

@@ -65,6 +65,11 @@ pub struct RulerMetrics {
     evaluation: Histogram,
     lost: Family<LaneLabel, Counter>,
     suppressed: Family<LaneLabel, Counter>,
+    unknown_sinks: Gauge,
+    state_groups: Gauge,
+    state_bytes: Gauge,
+    state_firing: Gauge,
+    state_evicted: Counter,
     sinks: SinkFamilies,
 }
 
@@ -189,6 +194,11 @@ impl Default for RulerMetrics {
             evaluation: Histogram::new(exponential_buckets(0.000_01, 4.0, 10)),
             lost: Family::default(),
             suppressed: Family::default(),
+            unknown_sinks: Gauge::default(),
+            state_groups: Gauge::default(),
+            state_bytes: Gauge::default(),
+            state_firing: Gauge::default(),
+            state_evicted: Counter::default(),
             sinks: SinkFamilies::default(),
         }
     }
@@ -228,6 +238,19 @@ impl RulerMetrics {
             "Alerts that were not sent because they are older than maxAlertAge",
             this.suppressed.clone(),
         );
+        for (name, help, gauge) in [
+            ("unknown_sinks", "Names in routes that no sink has", &this.unknown_sinks),
+            ("state_groups", "Groups that rules with state remember", &this.state_groups),
+            ("state_bytes", "Bytes that these groups take, about", &this.state_bytes),
+            ("state_firing", "Alerts of rules with state that fire", &this.state_firing),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        registry.register(
+            "state_evicted",
+            "Groups that were forgotten for want of room",
+            this.state_evicted.clone(),
+        );
         this.sinks.register(registry);
         this
     }
@@ -251,6 +274,26 @@ impl RulerMetrics {
         self.notifications.inc_by(notifications as u64);
         self.undecided.inc_by(undecided as u64);
         self.evaluation.observe(time.as_secs_f64());
+    }
+
+    /// Counts what rules with state gave.
+    pub fn raised(&self, alerts: usize, notifications: usize) {
+        self.alerts.inc_by(alerts as u64);
+        self.notifications.inc_by(notifications as u64);
+    }
+
+    /// Tells how many names in routes no sink has.
+    pub fn unknown_sinks(&self, names: usize) {
+        self.unknown_sinks.set(i64::try_from(names).unwrap_or(i64::MAX));
+    }
+
+    /// Tells how much rules with state remember, and how many groups they have had to forget so far.
+    pub fn state(&self, groups: usize, bytes: usize, firing: usize, evicted: u64) {
+        let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        set(&self.state_groups, groups as u64);
+        set(&self.state_bytes, bytes as u64);
+        set(&self.state_firing, firing as u64);
+        self.state_evicted.inc_by(evicted.saturating_sub(self.state_evicted.get()));
     }
 
     /// Tells how many rules count, and how many do not because something is wrong with them.

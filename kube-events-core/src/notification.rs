@@ -25,6 +25,12 @@ pub struct MatchedRule {
     pub name: String,
     /// The namespace of the Rule object that holds it.
     pub namespace: String,
+    /// The name of that object.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub object: String,
+    /// Why it fired, of a rule that counts or waits: `5 occurrences in 10m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
     /// The rule's labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -41,7 +47,7 @@ impl Item for Notification {
     fn identify<H: Hasher>(&self, state: &mut H) {
         self.event.identify(state);
         for rule in &self.rules {
-            (&rule.namespace, &rule.name).hash(state);
+            (&rule.namespace, &rule.object, &rule.name).hash(state);
         }
     }
 }
@@ -51,6 +57,7 @@ impl MatchedRule {
         const FRAME: usize = 60;
         let texts = self.labels.iter().chain(&self.annotations);
         let texts: usize = texts.map(|(name, value)| name.len() + value.len() + 6).sum();
-        FRAME + self.name.len() + self.namespace.len() + texts
+        let because = self.because.as_ref().map_or(0, String::len);
+        FRAME + self.name.len() + self.namespace.len() + self.object.len() + because + texts
     }
 }

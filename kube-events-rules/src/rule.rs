@@ -2,7 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -11,24 +15,22 @@ use kube_events_core::{
     crd::{EventRule, RuleType},
 };
 
-use crate::{Condition, Subject, Template, Verdict};
+use crate::{Condition, Scope, Subject, Template, Verdict, memory::Memory, route::Route};
 
 /// Labels that say where an alert comes from; a rule cannot set them.
 pub const RESERVED_LABELS: [&str; 5] =
     ["alertname", "alerttype", "cluster", "container", "namespace"];
 
-/// A rule that counts: enabled, of a known type, with a condition that compiles.
+/// A rule that counts: enabled, of a known type, with conditions that compile.
 #[derive(Debug)]
 pub struct Rule {
-    name: String,
-    namespace: String,
+    identity: Identity,
     kind: Kind,
-    condition: Condition,
+    clauses: Box<[(Role, Condition)]>,
+    memory: Option<Memory>,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, Template>,
-    matched: AtomicU64,
-    undecided: AtomicU64,
-    unrendered: AtomicU64,
+    counters: Counters,
 }
 
 /// What follows when a rule matches.
@@ -38,6 +40,72 @@ pub enum Kind {
     Notification,
     /// An alert, for each rule of this kind.
     Alert,
+    /// The Event does not exist for the other rules of the same scope: of the cluster, of one
+    /// workspace or of one namespace.
+    Drop,
+    /// What other rules of the same scope give goes to the sinks that it names.
+    Route,
+}
+
+/// What a condition of a rule is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// It is the rule's own.
+    Match,
+    /// What it holds for was expected (`absence.expected`).
+    Expected,
+    /// It ends the alert (`resolve`).
+    Resolve,
+}
+
+/// Which rule it is, and how it is defined. State belongs to it: a rule that is changed begins anew.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity(Arc<Definition>);
+
+#[derive(Debug)]
+struct Definition {
+    place: Origin,
+    spec: EventRule,
+    hash: u64,
+}
+
+/// Where a rule is written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Origin {
+    pub(crate) scope: Scope,
+    pub(crate) namespace: String,
+    pub(crate) object: String,
+    /// Which one it is among the object's rules of the same name.
+    pub(crate) number: usize,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    unrendered: AtomicU64,
+    matched: AtomicU64,
+    undecided: AtomicU64,
+    fired: AtomicU64,
+    suppressed: AtomicU64,
+    dropped: AtomicU64,
+    /// Microseconds since 1970 of the latest Event that matched; before 1970 if there was none.
+    last_match: AtomicI64,
+}
+
+/// What a rule has done since it was compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Events that it matched.
+    pub matched: u64,
+    /// Events that it could not be decided on, and so did not match.
+    pub undecided: u64,
+    /// Notifications and alerts that it gave; that an alert fires on counts once.
+    pub fired: u64,
+    /// Events that it matched and that gave nothing because their group is quiet (`repeatInterval`).
+    pub suppressed: u64,
+    /// Events that it matched and that a rule of the type `drop` took from it.
+    pub dropped: u64,
+    /// The time of the latest Event that it matched.
+    pub last_match: Option<Timestamp>,
 }
 
 // === impl Kind ===
@@ -48,8 +116,42 @@ impl Kind {
         match rule.r#type {
             Some(RuleType::Notification) => Some(Self::Notification),
             Some(RuleType::Alert) => Some(Self::Alert),
+            Some(RuleType::Drop) => Some(Self::Drop),
+            Some(RuleType::Route) => Some(Self::Route),
             _ => None,
         }
+    }
+}
+
+// === impl Identity ===
+
+impl Identity {
+    fn new(place: Origin, spec: EventRule) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (&place, &spec).hash(&mut hasher);
+        Self(Arc::new(Definition { place, spec, hash: hasher.finish() }))
+    }
+
+    /// The namespace of the object that holds the rule.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.0.place.namespace
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || self.0.hash == other.0.hash
+                && self.0.place == other.0.place
+                && self.0.spec == other.0.spec
+    }
+}
+
+impl Eq for Identity {}
+
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
     }
 }
 
@@ -57,34 +159,41 @@ impl Kind {
 
 impl Rule {
     pub(crate) fn new(
-        namespace: &str,
+        place: Origin,
         rule: &EventRule,
         kind: Kind,
-        condition: Condition,
+        clauses: Vec<(Role, Condition)>,
         annotations: BTreeMap<String, Template>,
+        memory: Option<Memory>,
     ) -> Self {
         let labels = rule.labels.iter().filter(|(name, _)| !is_reserved(name));
+        let labels = labels.map(|(name, value)| (name.clone(), value.clone()));
+        let severity =
+            rule.severity.iter().map(|severity| ("severity".to_owned(), severity.clone()));
         Self {
-            name: rule.name.clone(),
-            namespace: namespace.to_owned(),
+            identity: Identity::new(place, rule.clone()),
             kind,
-            condition,
-            labels: labels.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            clauses: clauses.into(),
+            memory,
+            labels: severity.chain(labels).collect(),
             annotations,
-            matched: AtomicU64::new(0),
-            undecided: AtomicU64::new(0),
-            unrendered: AtomicU64::new(0),
+            counters: Counters { last_match: AtomicI64::new(-1), ..Counters::default() },
         }
     }
 
     /// The rule's name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.identity.0.spec.name
     }
 
     /// The namespace of the object that holds it.
     pub fn namespace(&self) -> &str {
-        &self.namespace
+        &self.identity.0.place.namespace
+    }
+
+    /// The name of that object.
+    pub fn object(&self) -> &str {
+        &self.identity.0.place.object
     }
 
     /// What follows when it matches.
@@ -92,39 +201,106 @@ impl Rule {
         self.kind
     }
 
+    /// The names of the sinks that a route leads to.
+    pub fn sinks(&self) -> &[String] {
+        &self.identity.0.spec.sinks
+    }
+
+    /// Whether it counts, waits, is quiet for a while or ends: what follows from it is then for
+    /// [`State`](crate::state::State) to say.
+    pub fn has_state(&self) -> bool {
+        self.memory.is_some()
+    }
+
     /// How many Events it matched since it was compiled.
     pub fn matched(&self) -> u64 {
-        self.matched.load(Ordering::Relaxed)
+        self.counters.matched.load(Ordering::Relaxed)
     }
 
     /// How many Events it could not be decided on since it was compiled.
     pub fn undecided(&self) -> u64 {
-        self.undecided.load(Ordering::Relaxed)
+        self.counters.undecided.load(Ordering::Relaxed)
     }
 
     /// How many of its texts could not be filled in since it was compiled; each says why instead.
     pub fn unrendered(&self) -> u64 {
-        self.unrendered.load(Ordering::Relaxed)
+        self.counters.unrendered.load(Ordering::Relaxed)
     }
 
+    /// The condition that the rule is about.
     pub(crate) fn condition(&self) -> &Condition {
-        &self.condition
+        &self.clauses[0].1
     }
 
-    pub(crate) fn evaluate(&self, subject: Subject<'_>) -> Verdict {
-        let verdict = self.condition.evaluate(&subject);
+    /// What it has done since it was compiled.
+    pub fn statistics(&self) -> Statistics {
+        let Counters { fired, suppressed, dropped, last_match, .. } = &self.counters;
+        let last_match = last_match.load(Ordering::Relaxed);
+        Statistics {
+            matched: self.matched(),
+            undecided: self.undecided(),
+            fired: fired.load(Ordering::Relaxed),
+            suppressed: suppressed.load(Ordering::Relaxed),
+            dropped: dropped.load(Ordering::Relaxed),
+            last_match: (last_match >= 0)
+                .then(|| Timestamp::from_microsecond(last_match).ok())
+                .flatten(),
+        }
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(crate) fn memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
+    }
+
+    /// The rule's conditions, the one that it is about first.
+    pub(crate) fn clauses(&self) -> &[(Role, Condition)] {
+        &self.clauses
+    }
+
+    /// Counts what became of one of its conditions.
+    pub(crate) fn count(&self, role: Role, verdict: Verdict, event: &Event) {
+        let counters = &self.counters;
         match verdict {
-            Verdict::True => self.matched.fetch_add(1, Ordering::Relaxed),
-            Verdict::Undecided(_) => self.undecided.fetch_add(1, Ordering::Relaxed),
-            Verdict::False => 0,
-        };
-        verdict
+            Verdict::True if role == Role::Match => {
+                counters.matched.fetch_add(1, Ordering::Relaxed);
+                if let Some(when) = event.when() {
+                    counters.last_match.fetch_max(when.as_microsecond(), Ordering::Relaxed);
+                }
+            }
+            Verdict::Undecided(_) => {
+                counters.undecided.fetch_add(1, Ordering::Relaxed);
+            }
+            Verdict::True | Verdict::False => {}
+        }
     }
 
-    pub(crate) fn as_matched(&self, event: &Event) -> MatchedRule {
+    pub(crate) fn count_fired(&self, times: u64) {
+        self.counters.fired.fetch_add(times, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_suppressed(&self) {
+        self.counters.suppressed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_dropped(&self) {
+        self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Where a route leads.
+    pub(crate) fn route<'a>(routes: impl Iterator<Item = &'a Self>) -> Route {
+        Route::to(routes.flat_map(Self::sinks))
+    }
+
+    pub(crate) fn as_matched(&self, event: &Event, because: Option<String>) -> MatchedRule {
         MatchedRule {
-            name: self.name.clone(),
-            namespace: self.namespace.clone(),
+            name: self.name().to_owned(),
+            namespace: self.namespace().to_owned(),
+            object: self.object().to_owned(),
+            because,
             labels: self.labels.clone(),
             annotations: self.annotations(event),
         }
@@ -134,23 +310,48 @@ impl Rule {
     /// of the rule.
     pub(crate) fn alert(&self, event: &Event) -> Alert {
         let starts_at = event.when().unwrap_or_else(Timestamp::now);
-        let mut alert = Alert::new(event.key(), starts_at);
-        alert.annotations = self.annotations(event);
-        alert.labels.clone_from(&self.labels);
         let object = event.involved_object();
         let kind = object.kind.to_lowercase();
-        for (name, value) in [
+        let place = [
             (&*kind, object.name),
             ("container", container(object.field_path)),
             ("namespace", object.namespace),
             ("cluster", event.cluster().unwrap_or_default()),
-            ("alerttype", "event"),
-            ("alertname", &self.name),
-        ] {
-            if !name.is_empty() && !value.is_empty() {
-                alert.labels.insert(name.to_owned(), value.to_owned());
-            }
+        ];
+        let place = place.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.alert_of(event, starts_at, place)
+    }
+
+    /// The alert of a group of Events: labels of the group, then of the rule.
+    pub(crate) fn group_alert(
+        &self,
+        memory: &Memory,
+        event: &Event,
+        starts_at: Timestamp,
+        because: Option<&str>,
+    ) -> Alert {
+        let mut alert = self.alert_of(event, starts_at, memory.labels(event));
+        if let Some(because) = because {
+            alert.annotations.entry("because".to_owned()).or_insert_with(|| because.to_owned());
         }
+        alert
+    }
+
+    fn alert_of(
+        &self,
+        event: &Event,
+        starts_at: Timestamp,
+        place: impl IntoIterator<Item = (String, String)>,
+    ) -> Alert {
+        let mut alert = Alert::new(event.key(), starts_at);
+        alert.annotations = self.annotations(event);
+        let rule = format!("{}/{}/{}", self.namespace(), self.object(), self.name());
+        alert.annotations.entry("rule".to_owned()).or_insert(rule);
+        alert.labels.clone_from(&self.labels);
+        let ours = [("alerttype", "event"), ("alertname", self.name())];
+        let ours = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let named = |(name, value): &(String, String)| !name.is_empty() && !value.is_empty();
+        alert.labels.extend(place.into_iter().chain(ours).filter(named));
         alert
     }
 
@@ -158,7 +359,7 @@ impl Rule {
         let subject = Subject::new(event);
         let rendered = |text: &Template| {
             text.render(&subject).unwrap_or_else(|error| {
-                self.unrendered.fetch_add(1, Ordering::Relaxed);
+                self.counters.unrendered.fetch_add(1, Ordering::Relaxed);
                 format!("(this text could not be filled in: {error})")
             })
         };
@@ -171,7 +372,7 @@ pub(crate) fn is_reserved(label: &str) -> bool {
 }
 
 /// The container that `spec.containers{name}` or `spec.initContainers{name}` is about.
-fn container(field_path: &str) -> &str {
+pub(crate) fn container(field_path: &str) -> &str {
     ["spec.containers{", "spec.initContainers{", "spec.ephemeralContainers{"]
         .iter()
         .find_map(|prefix| field_path.strip_prefix(prefix)?.strip_suffix('}'))

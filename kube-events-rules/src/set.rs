@@ -1,7 +1,7 @@
 //! All rules that count, compiled.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::Arc,
 };
@@ -12,9 +12,11 @@ use kube_events_core::{
 };
 
 use crate::{
-    Condition, Error, Limits, Lint, LintKind, Lists, ScopeError, Subject, Template, Verdict,
+    Condition, Effects, Error, Limits, Lint, LintKind, Lists, Route, Routed, ScopeError, Subject,
+    Template, Verdict,
+    memory::{Memory, Wrong},
     overlap::Overlaps,
-    rule::{Kind, Rule, is_reserved},
+    rule::{Kind, Origin, Role, Rule, is_reserved},
     scope::{SCOPE_LABEL, Scope},
     suggest,
 };
@@ -50,9 +52,9 @@ pub struct RuleSet(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    cluster: Vec<Rule>,
-    workspaces: HashMap<String, Vec<Rule>>,
-    namespaces: HashMap<String, Vec<Rule>>,
+    cluster: Vec<Arc<Rule>>,
+    workspaces: HashMap<String, Vec<Arc<Rule>>>,
+    namespaces: HashMap<String, Vec<Arc<Rule>>>,
     /// The workspace of each namespace that has one.
     members: HashMap<String, String>,
     problems: Vec<Problem>,
@@ -79,8 +81,16 @@ pub struct Object<'a> {
 #[derive(Clone, Debug)]
 pub struct Outcome<'a> {
     event: &'a Event,
-    matched: Vec<&'a Rule>,
+    found: Vec<Found<'a>>,
     undecided: usize,
+}
+
+/// A condition that holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Found<'a> {
+    pub(crate) rule: &'a Arc<Rule>,
+    pub(crate) role: Role,
+    pub(crate) route: Route,
 }
 
 /// Something about a Rule object that its author should know.
@@ -114,6 +124,27 @@ pub enum ProblemKind {
         text: Arc<str>,
         /// What is wrong with it.
         error: Error,
+    },
+    /// The rule does not count: another of its conditions, which [`Problem::condition`] then holds.
+    Clause {
+        /// Which: `resolve` or `absence.expected`.
+        field: &'static str,
+        /// What is wrong with it.
+        error: Error,
+    },
+    /// The rule counts, but another of its conditions is probably not as it was meant.
+    ClauseLint {
+        /// Which: `resolve` or `absence.expected`.
+        field: &'static str,
+        /// What about it.
+        lint: Lint,
+    },
+    /// The rule does not count: a setting cannot be used.
+    Setting {
+        /// Its name, such as `threshold.within`.
+        field: &'static str,
+        /// Why.
+        reason: String,
     },
     /// The rule counts, but probably not as it was meant.
     Lint(Lint),
@@ -152,35 +183,87 @@ impl RuleSet {
     /// Evaluates every rule whose scope the Event is in. Total; allocates nothing while no rule
     /// matches.
     pub fn evaluate<'a>(&'a self, event: &'a Event) -> Outcome<'a> {
-        let subject = Subject::new(event);
-        let mut outcome = Outcome { event, matched: Vec::new(), undecided: 0 };
-        for rule in self.in_scope(event.involved_object().namespace) {
-            match rule.evaluate(subject) {
-                Verdict::True => outcome.matched.push(rule),
-                Verdict::Undecided(_) => outcome.undecided += 1,
-                Verdict::False => {}
-            }
+        let mut outcome = Outcome { event, found: Vec::new(), undecided: 0 };
+        for rules in self.in_scope(event.involved_object().namespace) {
+            let before = outcome.found.len();
+            outcome.undecided += look(rules, event, &mut outcome.found);
+            judge(&mut outcome.found, before);
         }
         outcome
     }
 
-    fn in_scope(&self, namespace: &str) -> impl Iterator<Item = &Rule> {
+    /// The rules that see what is about this namespace: of the cluster, of its workspace, its own.
+    fn in_scope(&self, namespace: &str) -> impl Iterator<Item = &[Arc<Rule>]> {
         let Inner { cluster, workspaces, namespaces, members, .. } = &*self.0;
         let own = (!namespace.is_empty()).then(|| namespaces.get(namespace)).flatten();
         let workspace = members.get(namespace).and_then(|workspace| workspaces.get(workspace));
-        cluster.iter().chain(workspace.into_iter().flatten()).chain(own.into_iter().flatten())
+        [Some(cluster), workspace, own].into_iter().flatten().map(Vec::as_slice)
     }
 
     /// All rules that count.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.shared().map(Arc::as_ref)
+    }
+
+    pub(crate) fn shared(&self) -> impl Iterator<Item = &Arc<Rule>> {
         let inner = &*self.0;
         let scoped = inner.workspaces.values().chain(inner.namespaces.values());
         inner.cluster.iter().chain(scoped.flatten())
     }
 
+    /// The names of all sinks that routes lead to.
+    pub fn sinks(&self) -> BTreeSet<&str> {
+        self.rules().flat_map(Rule::sinks).map(String::as_str).collect()
+    }
+
+    /// Whether both are one and the same set, and not only equal.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// What the authors of the rules should know.
     pub fn problems(&self) -> &[Problem] {
         &self.0.problems
+    }
+}
+
+/// Evaluates the conditions of these rules, adds those that hold, and says how many could not be
+/// decided.
+fn look<'a>(rules: &'a [Arc<Rule>], event: &Event, found: &mut Vec<Found<'a>>) -> usize {
+    let subject = Subject::new(event);
+    let mut undecided = 0;
+    for rule in rules {
+        for (role, condition) in rule.clauses() {
+            let verdict = condition.evaluate(&subject);
+            rule.count(*role, verdict, event);
+            match verdict {
+                Verdict::True => found.push(Found { rule, role: *role, route: Route::default() }),
+                Verdict::Undecided(_) => undecided += 1,
+                Verdict::False => {}
+            }
+        }
+    }
+    undecided
+}
+
+/// Applies the drops and routes of one scope, of which `found` holds everything from `begin` on.
+fn judge(found: &mut Vec<Found<'_>>, begin: usize) {
+    let is = |found: &Found<'_>, kind| found.role == Role::Match && found.rule.kind() == kind;
+    if found[begin..].iter().any(|found| is(found, Kind::Drop)) {
+        let of_scope = found.split_off(begin);
+        let (drops, others): (Vec<_>, Vec<_>) =
+            of_scope.into_iter().partition(|found| is(found, Kind::Drop));
+        let dropped = others.iter().filter(|found| found.role == Role::Match);
+        dropped.for_each(|found| found.rule.count_dropped());
+        found.extend(drops);
+    }
+    let own = &mut found[begin..];
+    let routes = own.iter().filter(|found| is(found, Kind::Route));
+    let route = Rule::route(routes.map(|found| &**found.rule));
+    for found in own {
+        found.route = route.clone();
+        let gives = is(found, Kind::Alert) || is(found, Kind::Notification);
+        found.rule.count_fired(u64::from(gives && !found.rule.has_state()));
     }
 }
 
@@ -197,13 +280,33 @@ impl Builder {
     /// Adds the rules of one object. A rule that is wrong is left out and reported among the
     /// [`RuleSet::problems`]; the others count.
     pub fn add(&mut self, namespace: &str, object: &str, scope: &Scope, spec: &RuleSpec) {
+        self.compile_all((namespace, object), Some(scope), spec);
+    }
+
+    fn compile_all(
+        &mut self,
+        (namespace, object): (&str, &str),
+        scope: Option<&Scope>,
+        spec: &RuleSpec,
+    ) {
         let mut room = self.limits.patterns_size;
         let lists = Lists::from(&spec.lists);
         let mut overlaps = Overlaps::default();
+        let mut numbers = HashMap::<&str, usize>::new();
+        let own = Scope::Namespace(namespace.to_owned());
         for written in self.within_limit(namespace, object, spec) {
-            if let Some(rule) = self.compile(namespace, object, written, &lists, &mut room) {
+            let number = numbers.entry(&written.name).or_default();
+            let place = Origin {
+                scope: scope.unwrap_or(&own).clone(),
+                namespace: namespace.to_owned(),
+                object: object.to_owned(),
+                number: *number,
+            };
+            *number += 1;
+            let rule = self.compile(place, written, &lists, &mut room);
+            if let (Some(rule), Some(scope)) = (rule, scope) {
                 overlaps.add(written, rule.condition());
-                self.inner.scope(scope).push(rule);
+                self.inner.scope(scope).push(Arc::new(rule));
             }
         }
         for (rule, by) in overlaps.unreachable() {
@@ -286,11 +389,7 @@ impl Builder {
             Ok(scope) => self.add(namespace, object, &scope, spec),
             Err(error) => {
                 report(ProblemKind::Scope(error));
-                let mut room = self.limits.patterns_size;
-                let lists = Lists::from(&spec.lists);
-                for rule in self.within_limit(namespace, object, spec) {
-                    self.compile(namespace, object, rule, &lists, &mut room);
-                }
+                self.compile_all((namespace, object), None, spec);
             }
         }
     }
@@ -308,26 +407,43 @@ impl Builder {
     /// The rule, if it counts; takes from `room` the bytes of its patterns.
     fn compile(
         &mut self,
-        namespace: &str,
-        object: &str,
+        place: Origin,
         rule: &EventRule,
         lists: &Lists,
         room: &mut usize,
     ) -> Option<Rule> {
+        let limits = self.limits;
         let text: Arc<str> = rule.condition.as_str().into();
-        let mut report = |kind| {
+        let mut report_in = |text: &Arc<str>, kind| {
             self.inner.problems.push(Problem {
-                namespace: namespace.to_owned(),
-                object: object.to_owned(),
+                namespace: place.namespace.clone(),
+                object: place.object.clone(),
                 rule: Some(rule.name.clone()),
-                condition: Some(Arc::clone(&text)),
+                condition: Some(Arc::clone(text)),
                 kind,
             });
         };
-        let condition = Condition::parse_in(&rule.condition, &self.limits, lists, room)
-            .map_err(|error| report(ProblemKind::Condition(error)))
+        let condition = Condition::parse_in(&rule.condition, &limits, lists, room)
+            .map_err(|error| report_in(&text, ProblemKind::Condition(error)))
             .ok()?;
-        condition.lints().iter().cloned().map(ProblemKind::Lint).for_each(&mut report);
+        let lints = condition.lints().iter().cloned().map(ProblemKind::Lint);
+        lints.for_each(|lint| report_in(&text, lint));
+        let mut clauses = vec![(Role::Match, condition)];
+        let expected = rule.absence.as_ref().map(|absence| &absence.expected);
+        for (role, field, text) in [
+            (Role::Expected, "absence.expected", expected),
+            (Role::Resolve, "resolve", rule.resolve.as_ref()),
+        ] {
+            let Some(text) = text.map(|text| Arc::<str>::from(text.as_str())) else { continue };
+            let condition = Condition::parse_in(&text, &limits, lists, room)
+                .map_err(|error| report_in(&text, ProblemKind::Clause { field, error }))
+                .ok()?;
+            for lint in condition.lints().iter().cloned() {
+                report_in(&text, ProblemKind::ClauseLint { field, lint });
+            }
+            clauses.push((role, condition));
+        }
+        let mut report = |kind| report_in(&text, kind);
         for label in rule.labels.keys().filter(|label| is_reserved(label)) {
             report(ProblemKind::ReservedLabel(label.clone()));
         }
@@ -346,6 +462,14 @@ impl Builder {
                 }
             }
         }
+        let namespaced = matches!(place.scope, Scope::Namespace(_));
+        let memory = Memory::read(rule, Kind::of(rule), namespaced)
+            .map_err(|wrong| {
+                for Wrong(field, reason) in wrong {
+                    report(ProblemKind::Setting { field, reason });
+                }
+            })
+            .ok()?;
         if !rule.enable || templates.len() < rule.annotations.len() {
             return None;
         }
@@ -358,12 +482,12 @@ impl Builder {
             report(ProblemKind::NoName);
             return None;
         }
-        Some(Rule::new(namespace, rule, kind, condition, templates))
+        Some(Rule::new(place, rule, kind, clauses, templates, memory))
     }
 }
 
 impl Inner {
-    fn scope(&mut self, scope: &Scope) -> &mut Vec<Rule> {
+    fn scope(&mut self, scope: &Scope) -> &mut Vec<Arc<Rule>> {
         match scope {
             Scope::Cluster => &mut self.cluster,
             Scope::Workspace(name) => self.workspaces.entry(name.clone()).or_default(),
@@ -376,37 +500,88 @@ impl Inner {
 
 impl<'a> Outcome<'a> {
     /// The rules that matched: cluster rules first, then the workspace's, then the namespace's.
-    pub fn matched(&self) -> &[&'a Rule] {
-        &self.matched
+    /// Where a rule of the type `drop` did, no other of its scope is among them.
+    pub fn matched(&self) -> Vec<&'a Rule> {
+        let matched = self.found.iter().filter(|found| found.role == Role::Match);
+        matched.map(|found| &**found.rule).collect()
     }
 
-    /// How many rules could not be decided, and so did not match.
+    /// How many conditions could not be decided, and so did not hold.
     pub fn undecided(&self) -> usize {
         self.undecided
     }
 
-    /// The notification that follows, with all rules that ask for one.
+    /// The Event that it is about.
+    pub fn event(&self) -> &'a Event {
+        self.event
+    }
+
+    /// The notification that follows, with all rules that ask for one, wherever they send it. What
+    /// follows from rules [with state](Rule::has_state) is not in it.
     pub fn notification(&self) -> Option<Notification> {
-        let rules = self.of_kind(Kind::Notification).map(|rule| rule.as_matched(self.event));
-        let rules: Vec<_> = rules.collect();
-        (!rules.is_empty()).then(|| Notification { event: self.event.clone(), rules })
+        self.notification_of(self.of_kind(Kind::Notification))
     }
 
     /// The alerts that follow, one for each rule that raises one. Two of them with the same labels
-    /// would be one to Alertmanager, so only the first is given.
+    /// would be one to Alertmanager, so only the first is given. What follows from rules
+    /// [with state](Rule::has_state) is not among them.
     pub fn alerts(&self) -> Vec<Alert> {
-        let mut alerts = BTreeMap::new();
-        for (place, rule) in self.of_kind(Kind::Alert).enumerate() {
-            let alert = rule.alert(self.event);
-            alerts.entry(alert.fingerprint()).or_insert((place, alert));
-        }
-        let mut alerts: Vec<_> = alerts.into_values().collect();
-        alerts.sort_by_key(|(place, _)| *place);
-        alerts.into_iter().map(|(_, alert)| alert).collect()
+        let mut known = BTreeSet::new();
+        let alerts = self.of_kind(Kind::Alert).map(|found| found.rule.alert(self.event));
+        alerts.filter(|alert| known.insert(alert.fingerprint())).collect()
     }
 
-    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &&'a Rule> {
-        self.matched.iter().filter(move |rule| rule.kind() == kind)
+    /// The notifications and alerts that follow from rules without state, and where they go: a
+    /// notification for each destination, with the rules that lead there.
+    pub fn effects(&self) -> Effects {
+        let mut effects = Effects::default();
+        let mut known = BTreeSet::new();
+        for Found { rule, route, .. } in self.of_kind(Kind::Alert) {
+            let alert = rule.alert(self.event);
+            if known.insert((alert.fingerprint(), route)) {
+                effects.alerts.push(Routed::new(alert, route.clone()));
+            }
+        }
+        let mut routes = Vec::new();
+        for Found { route, .. } in self.of_kind(Kind::Notification) {
+            if !routes.contains(&route) {
+                routes.push(route);
+            }
+        }
+        for route in routes {
+            let there = self.of_kind(Kind::Notification).filter(|found| found.route == *route);
+            let notification = self.notification_of(there);
+            effects.notifications.extend(notification.map(|it| Routed::new(it, route.clone())));
+        }
+        effects
+    }
+
+    /// Whether rules [with state](Rule::has_state) have to hear of it:
+    /// [`State::observe`](crate::state::State::observe).
+    pub fn has_state(&self) -> bool {
+        self.remembered().next().is_some()
+    }
+
+    /// What rules with state have to hear of.
+    pub(crate) fn remembered(&self) -> impl Iterator<Item = &Found<'a>> {
+        self.found.iter().filter(|found| found.rule.has_state())
+    }
+
+    fn notification_of<'b>(
+        &self,
+        found: impl Iterator<Item = &'b Found<'a>>,
+    ) -> Option<Notification>
+    where
+        'a: 'b,
+    {
+        let rules: Vec<_> = found.map(|found| found.rule.as_matched(self.event, None)).collect();
+        (!rules.is_empty()).then(|| Notification { event: self.event.clone(), rules })
+    }
+
+    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Found<'a>> {
+        self.found.iter().filter(move |found| {
+            found.role == Role::Match && found.rule.kind() == kind && !found.rule.has_state()
+        })
     }
 }
 
@@ -416,13 +591,14 @@ impl Problem {
     /// True if a rule does not count because of it; false if it is only a hint.
     pub fn is_error(&self) -> bool {
         use ProblemKind::{
-            Condition, Lint, MisspeltLabel, NoName, NoType, ReservedLabel, Scope, Template,
-            TooMany, UnknownField, UnknownLint, Unreachable,
+            Clause, ClauseLint, Condition, Lint, MisspeltLabel, NoName, NoType, ReservedLabel,
+            Scope, Setting, Template, TooMany, UnknownField, UnknownLint, Unreachable,
         };
         match self.kind {
-            Scope(_) | Condition(_) | Template { .. } | TooMany { .. } | NoName | NoType(_) => true,
-            Lint(_) | ReservedLabel(_) | UnknownField(_) | MisspeltLabel(_) | Unreachable(_)
-            | UnknownLint(_) => false,
+            Scope(_) | Condition(_) | Clause { .. } | Setting { .. } | Template { .. } => true,
+            TooMany { .. } | NoName | NoType(_) => true,
+            Lint(_) | ClauseLint { .. } | ReservedLabel(_) | UnknownField(_) => false,
+            MisspeltLabel(_) | Unreachable(_) | UnknownLint(_) => false,
         }
     }
 
@@ -435,9 +611,19 @@ impl Problem {
                 format!("{}\n(in the annotation `{annotation}`)", error.render(text))
             }
             ProblemKind::Lint(lint) => lint.render(condition),
+            ProblemKind::Clause { field, error } => within(field, &error.render(condition)),
+            ProblemKind::ClauseLint { field, lint } => within(field, &lint.render(condition)),
             _ if self.is_error() => format!("error: {}", self.kind),
             kind => format!("warning[{}]: {kind}", kind.name()),
         }
+    }
+}
+
+/// The drawing of a problem with the name of the setting that it is about.
+fn within(field: &str, rendered: &str) -> String {
+    match rendered.split_once(": ") {
+        Some((level, rest)) => format!("{level}: in `{field}`: {rest}"),
+        None => rendered.to_owned(),
     }
 }
 
@@ -456,9 +642,10 @@ impl ProblemKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Scope(_) => "invalid-scope",
-            Self::Condition(error) => error.kind().name(),
+            Self::Condition(error) | Self::Clause { error, .. } => error.kind().name(),
+            Self::Setting { .. } => "invalid-setting",
             Self::Template { .. } => "invalid-template",
-            Self::Lint(lint) => lint.kind().name(),
+            Self::Lint(lint) | Self::ClauseLint { lint, .. } => lint.kind().name(),
             Self::TooMany { .. } => "too-many-rules",
             Self::NoName => "no-name",
             Self::NoType(_) => "no-type",
@@ -492,15 +679,21 @@ impl fmt::Display for ProblemKind {
                 write!(f, "annotation `{annotation}`: {error}")
             }
             Self::Lint(lint) => lint.kind().fmt(f),
+            Self::Clause { field, error } => write!(f, "in `{field}`: {error}"),
+            Self::ClauseLint { field, lint } => write!(f, "in `{field}`: {}", lint.kind()),
+            Self::Setting { field, reason } => write!(f, "`{field}`: {reason}"),
             Self::TooMany { rules, limit } => {
                 write!(f, "the object has {rules} rules; only the first {limit} count")
             }
             Self::NoName => f.write_str("the rule has no name"),
             Self::NoType(found) if found.is_empty() => {
-                f.write_str("the rule has no type: set `notification` or `alert`")
+                f.write_str("the rule has no type: set `notification`, `alert`, `drop` or `route`")
             }
             Self::NoType(found) => {
-                write!(f, "there is no type `{found}`: use `notification` or `alert`")
+                write!(
+                    f,
+                    "there is no type `{found}`: use `notification`, `alert`, `drop` or `route`"
+                )
             }
             Self::ReservedLabel(name) => {
                 write!(f, "the label `{name}` says where an alert comes from and is not replaced")

@@ -3,7 +3,7 @@
 
 use kube_events_core::{
     Event,
-    crd::{EventRule, RuleSpec, RuleType},
+    crd::{Absence, EventRule, RuleSpec, RuleType, Threshold},
 };
 use kube_events_rules::{ALLOW_LINTS, Builder, ErrorKind, Object, ProblemKind, RuleSet, Scope};
 
@@ -156,7 +156,9 @@ fn one_bad_rule_is_reported_and_hides_no_other() {
     assert_eq!(errors.len(), 4, "{errors:#?}");
     assert!(errors[0].render().contains('^'), "{}", errors[0].render());
     assert!(
-        errors[2].to_string().ends_with("there is no type `alerts`: use `notification` or `alert`")
+        errors[2]
+            .to_string()
+            .ends_with("there is no type `alerts`: use `notification`, `alert`, `drop` or `route`")
     );
 }
 
@@ -341,4 +343,130 @@ fn a_text_that_cannot_be_filled_in_loses_no_alert_and_is_counted() {
     let alert = rules.evaluate(&event).alerts().remove(0);
     assert!(alert.annotations["summary"].starts_with("(this text could not be filled in"));
     assert_eq!(rules.rules().next().unwrap().unrendered(), 1);
+}
+
+#[test]
+fn a_dropped_event_is_hidden_from_the_rules_of_its_scope_and_from_no_others() {
+    let both = |name: &str| {
+        let drop = rule("quiet", RuleType::Drop, r#"reason="Noise""#);
+        RuleSpec {
+            rules: vec![alert(name, "reason exists").rules.remove(0), drop],
+            ..RuleSpec::default()
+        }
+    };
+    let rules = build(|rules| {
+        rules.add("system", "c", &Scope::Cluster, &alert("cluster", "reason exists"));
+        rules.add("system", "w", &Scope::Workspace("blue".into()), &both("workspace"));
+        rules.add("shop", "n", &Scope::Namespace("shop".into()), &alert("own", "reason exists"));
+        rules.add("bank", "n", &Scope::Namespace("bank".into()), &both("bank"));
+        rules.member("shop", "blue");
+    });
+    assert_eq!(names(&rules, &event("shop", "Noise")), ["cluster", "quiet", "own"]);
+    assert_eq!(names(&rules, &event("shop", "x")), ["cluster", "workspace", "own"]);
+    assert_eq!(names(&rules, &event("bank", "Noise")), ["cluster", "quiet"]);
+    let dropped = rules.rules().map(|rule| rule.statistics().dropped);
+    assert_eq!(dropped.sum::<u64>(), 2);
+    let workspace = rules.rules().find(|rule| rule.name() == "workspace").unwrap().statistics();
+    assert_eq!((workspace.matched, workspace.fired, workspace.dropped), (2, 1, 1));
+}
+
+#[test]
+fn what_the_rules_of_one_scope_give_goes_where_its_routes_lead() {
+    let route = |name: &str, sinks: &[&str]| {
+        let sinks = sinks.iter().map(|&sink| sink.to_owned()).collect();
+        EventRule { sinks, ..rule(name, RuleType::Route, "reason exists") }
+    };
+    let spec = |name: &str, kind: RuleType, routes: Vec<EventRule>| {
+        let rules = [vec![rule(name, kind, "reason exists")], routes].concat();
+        RuleSpec { rules, ..RuleSpec::default() }
+    };
+    let rules = build(|rules| {
+        let told = RuleType::Notification;
+        rules.add("system", "c", &Scope::Cluster, &spec("cluster", told.clone(), vec![]));
+        let routes = vec![route("a", &["pager", "chat"]), route("b", &["chat", "archive"])];
+        let own = Scope::Namespace("shop".into());
+        rules.add("shop", "n", &own, &spec("told", told, routes));
+        rules.add("shop", "a", &own, &spec("raised", RuleType::Alert, vec![]));
+    });
+    let event = event("shop", "x");
+    let outcome = rules.evaluate(&event);
+    let effects = outcome.effects();
+    let told: Vec<_> = effects
+        .notifications
+        .iter()
+        .map(|it| (it.item.rules[0].name.as_str(), it.route.names().map(<[String]>::len)))
+        .collect();
+    assert_eq!(told, [("cluster", None), ("told", Some(3))]);
+    assert_eq!(effects.alerts[0].route.names().unwrap(), ["archive", "chat", "pager"]);
+    assert_eq!(outcome.notification().unwrap().rules.len(), 2);
+    assert_eq!(rules.sinks().len(), 3);
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_told_with_what_was_meant() {
+    let plain = || rule("R", RuleType::Alert, "reason exists");
+    let threshold = |count, within: &str| Threshold { count, within: within.into() };
+    let some = |text: &str| Some(text.to_owned());
+    let absence = |expected: &str| Absence { expected: expected.into(), within: "1m".into() };
+    for (rule, expected) in [
+        (
+            EventRule { threshold: Some(threshold(0, "5m")), ..plain() },
+            "`threshold.count`: 0 is not between 1 and 1000000",
+        ),
+        (
+            EventRule { threshold: Some(threshold(1, "five")), ..plain() },
+            "`threshold.within`: not a duration like 10s, 1m30s or 7d: \"five\"",
+        ),
+        (
+            EventRule { keep_firing_for: some("0s"), ..plain() },
+            "`keepFiringFor`: has to be longer than nothing",
+        ),
+        (
+            EventRule { repeat_interval: some("2w"), group_by: vec!["reson".into()], ..plain() },
+            "`groupBy`: there is no field `reson`: did you mean `reason`?",
+        ),
+        (
+            EventRule { group_by: vec!["reason".into()], ..plain() },
+            "`groupBy`: needs one of `threshold`, `absence`, `repeatInterval`, `keepFiringFor` \
+             and `resolve`",
+        ),
+        (
+            EventRule {
+                resolve: some("reason exists"),
+                ..rule("R", RuleType::Notification, "reason exists")
+            },
+            "`resolve`: belongs to the type `alert`",
+        ),
+        (EventRule { sinks: vec!["a".into()], ..plain() }, "`sinks`: belongs to the type `route`"),
+        (rule("R", RuleType::Route, "reason exists"), "`sinks`: a route needs one at least"),
+        (
+            EventRule {
+                threshold: Some(threshold(1, "1m")),
+                absence: Some(absence("reason exists")),
+                ..plain()
+            },
+            "`absence`: cannot be set beside `threshold`",
+        ),
+        (
+            EventRule { absence: Some(absence("reason =")), ..plain() },
+            "in `absence.expected`: expected a string in double quotes",
+        ),
+        (
+            EventRule { resolve: some("reason ="), ..plain() },
+            "in `resolve`: expected a string in double quotes",
+        ),
+    ] {
+        let spec = RuleSpec { rules: vec![rule], ..RuleSpec::default() };
+        let rules = build(|rules| rules.add("shop", "o", &Scope::Cluster, &spec));
+        let [problem] = rules.problems() else { panic!("{expected}: {:?}", rules.problems()) };
+        assert!(problem.is_error() && rules.rules().next().is_none());
+        assert!(problem.kind.to_string().starts_with(expected), "{}", problem.kind);
+        let clause = matches!(problem.kind, ProblemKind::Clause { .. });
+        assert_eq!(problem.render().contains('^'), clause, "{}", problem.render());
+        assert!(
+            problem.render().starts_with(&format!("error: {expected}")),
+            "{}",
+            problem.render()
+        );
+    }
 }

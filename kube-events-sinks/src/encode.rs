@@ -257,7 +257,7 @@ mod tests {
             name: "BackOff".into(),
             namespace: "shop".into(),
             labels: [("severity".into(), "high".into())].into(),
-            annotations: BTreeMap::new(),
+            ..MatchedRule::default()
         };
         for (text, flat) in
             [(r#"{"reason":"R"}"#, r#"{"reason":"R","rules":["#), ("{}", r#"{"rules":["#)]

@@ -15,6 +15,9 @@ pub struct Lane<T> {
     /// The longest time that one delivery may take, before it is given up and tried again: more
     /// than one request of the sink may.
     pub timeout: Duration,
+    /// Whether it has to be told again and again of an alert that fires on, as an Alertmanager has to
+    /// be. Who reads lines does not.
+    pub refresh: bool,
     /// The sink, with its timeouts; patience and metrics are for its user to add.
     pub sink: Box<dyn Sink<T>>,
 }
@@ -30,13 +33,13 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 impl<T> Lane<T> {
     pub(crate) fn new(name: String, required: bool, sink: impl Sink<T> + 'static) -> Self {
-        Self { name, required, timeout: TIMEOUT, sink: Box::new(sink) }
+        Self { name, required, timeout: TIMEOUT, refresh: false, sink: Box::new(sink) }
     }
 
-    /// For a sink whose requests may take so long each.
+    /// For a sink that makes requests, which may take so long each.
     #[cfg(any(feature = "alertmanager", feature = "webhook"))]
     pub(crate) fn requests_within(self, limit: Duration) -> Self {
-        Self { timeout: TIMEOUT.max(limit + MARGIN), ..self }
+        Self { timeout: TIMEOUT.max(limit + MARGIN), refresh: true, ..self }
     }
 }
 

@@ -122,6 +122,7 @@ async fn run(options: RunOptions, shutdown: CancellationToken) -> anyhow::Result
     };
     let engine = Engine::new(rules.clone(), ruler_metrics);
     engine.replace_lanes(ruler_lanes).await;
+    let timer = engine.clone();
 
     let cluster = cluster_name(&client, config.exporter.cluster.as_deref()).await;
     let api = options.event_version.into();
@@ -149,6 +150,7 @@ async fn run(options: RunOptions, shutdown: CancellationToken) -> anyhow::Result
     tokio::select! {
         (served, _) = futures::future::join(serve, export) => served,
         () = follow => Ok(()),
+        never = timer.keep_time() => match never {},
     }
 }
 

@@ -17,9 +17,7 @@ use kube::{
     },
 };
 use kube_events_core::crd::{Rule, RuleStatus, Ruler, RulerSpec};
-use kube_events_rules::{
-    Object, Problem, ProblemKind, RuleSet, SCOPE_LABEL, Scope, ScopeError,
-};
+use kube_events_rules::{Object, Problem, ProblemKind, RuleSet, SCOPE_LABEL, Scope, ScopeError};
 use tokio::time::{Duration, Instant};
 use tracing::{debug, warn};
 

@@ -1,37 +1,57 @@
 //! Events in, notifications and alerts out.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::HashSet,
+    convert::Infallible,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use jiff::Timestamp;
 use kube_events_core::{Alert, Batch, Event, Notification, SendError, Sink, metrics::RulerMetrics};
-use kube_events_rules::RuleSet;
+use kube_events_rules::{Effects, Routed, RuleSet, state::State};
 use kube_events_sinks::RulerLanes;
 use tokio::sync::watch;
+use tracing::warn;
 
-use crate::lane::{Delay, Lane, Payload};
+use crate::{
+    lane::{Delay, Lane, Payload, identity},
+    outbox::{Load, Outbox},
+};
 
 /// Evaluates rules on Events and delivers what follows from them. Cheap to clone.
 ///
 /// As a [`Sink`] of Events it can stand at the end of a pipeline, in place of an HTTP request to a
-/// ruler.
+/// ruler. Rules with state need [`Engine::keep_time`] beside it.
 #[derive(Clone, Debug)]
 pub struct Engine(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     rules: watch::Receiver<Option<RuleSet>>,
     lanes: Mutex<Arc<Lanes>>,
+    memory: Mutex<Memory>,
     metrics: RulerMetrics,
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 #[derive(Debug, Default)]
 struct Lanes {
     notifications: Vec<Lane<Notification>>,
     alerts: Vec<Lane<Alert>>,
+}
+
+/// What rules with state remember, and what is still to be delivered of it.
+#[derive(Debug, Default)]
+struct Memory {
+    state: State,
+    outbox: Outbox,
+    /// The rules that it remembers for.
+    rules: Option<RuleSet>,
+    /// Names in routes that no sink has.
+    unknown: Vec<String>,
 }
 
 /// What became of Events.
@@ -48,12 +68,25 @@ pub enum Refusal {
     },
 }
 
+/// How often time is looked at.
+const TICK: Duration = Duration::from_secs(1);
+
 // === impl Engine ===
 
 impl Engine {
     /// An engine of these rules, without sinks; see [`Engine::replace_lanes`].
     pub fn new(rules: watch::Receiver<Option<RuleSet>>, metrics: RulerMetrics) -> Self {
-        Self(Arc::new(Inner { rules, lanes: Mutex::default(), metrics }))
+        Self::with_clock(rules, metrics, Timestamp::now)
+    }
+
+    /// The same with another clock.
+    pub fn with_clock(
+        rules: watch::Receiver<Option<RuleSet>>,
+        metrics: RulerMetrics,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Self {
+        let (lanes, memory) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { rules, lanes, memory, metrics, clock: Box::new(clock) }))
     }
 
     /// Delivers to these sinks from now on. What the sinks of before have under the same names is
@@ -67,6 +100,7 @@ impl Engine {
         };
         drop(before);
         close(self.swap(started)).await;
+        self.look_for_sinks(&mut self.memory());
     }
 
     /// Delivers what is queued, and closes the sinks.
@@ -78,33 +112,130 @@ impl Engine {
     ///
     /// # Errors
     /// If the rules are not known yet, or if a required sink has not taken everything that follows:
-    /// then the same Events can be sent again, and only what is lacking is delivered.
+    /// then the same Events can be sent again, and only what is lacking is delivered. They do not
+    /// count twice.
     pub async fn process(&self, events: &[Event]) -> Result<(), Refusal> {
-        let (notifications, alerts) = self.evaluate(events).ok_or(Refusal::NoRules)?;
-        let lanes = self.lanes();
-        let (notified, alerted) = futures::join!(
-            submit(&lanes.notifications, &notifications),
-            submit(&lanes.alerts, &alerts),
-        );
-        match notified.into_iter().chain(alerted).max() {
-            None => Ok(()),
+        let (mut effects, load) = self.evaluate(events)?;
+        effects.extend(load.effects.clone());
+        match self.deliver(&effects).await {
+            None => {
+                self.memory().outbox.delivered(&load);
+                Ok(())
+            }
             Some(after) => Err(Refusal::Undelivered { after }),
         }
     }
 
-    fn evaluate(&self, events: &[Event]) -> Option<(Vec<Notification>, Vec<Alert>)> {
-        let rules = self.0.rules.borrow().clone()?;
+    /// Lets time pass for rules with state: what did not come is told, what is over ends, what fires
+    /// on is told again, and what a sink did not take is tried again. Never ends.
+    pub async fn keep_time(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(TICK).await;
+            self.tick().await;
+        }
+    }
+
+    /// Does once what [`Engine::keep_time`] does each second.
+    pub async fn tick(&self) {
+        let load = {
+            let mut memory = self.memory();
+            if self.adopt(&mut memory).is_none() {
+                return;
+            }
+            let effects = memory.state.advance((self.0.clock)());
+            self.remember(&mut memory, effects, None);
+            let now = memory.state.statistics();
+            self.0.metrics.state(now.groups, now.bytes, now.firing, now.evicted);
+            memory.outbox.all()
+        };
+        if !load.effects.is_empty() && self.deliver(&load.effects).await.is_none() {
+            self.memory().outbox.delivered(&load);
+        }
+    }
+
+    /// What follows from rules without state, and from those with it.
+    fn evaluate(&self, events: &[Event]) -> Result<(Effects, Load), Refusal> {
+        let rules = self.adopt(&mut self.memory()).ok_or(Refusal::NoRules)?;
         let start = Instant::now();
-        let (mut notifications, mut alerts, mut undecided) = (Vec::new(), Vec::new(), 0);
+        let (mut effects, mut undecided, mut remembering) = (Effects::default(), 0, Vec::new());
         for event in events {
             let outcome = rules.evaluate(event);
-            notifications.extend(outcome.notification());
-            alerts.extend(outcome.alerts());
+            effects.extend(outcome.effects());
             undecided += outcome.undecided();
+            if outcome.has_state() {
+                remembering.push(outcome);
+            }
         }
-        let (alerted, notified) = (alerts.len(), notifications.len());
-        self.0.metrics.evaluated(alerted, notified, undecided, start.elapsed());
-        Some((notifications, alerts))
+        let metrics = &self.0.metrics;
+        let mut load = Load::default();
+        if !remembering.is_empty() {
+            let mut memory = self.memory();
+            if memory.outbox.is_full() {
+                return Err(Refusal::Undelivered { after: TICK });
+            }
+            let mut causes = HashSet::new();
+            for outcome in &remembering {
+                let cause = identity(outcome.event());
+                causes.insert(cause);
+                let effects = memory.state.observe(outcome, (self.0.clock)());
+                self.remember(&mut memory, effects, Some(cause));
+            }
+            load = memory.outbox.of(&causes);
+        }
+        metrics.evaluated(
+            effects.alerts.len(),
+            effects.notifications.len(),
+            undecided,
+            start.elapsed(),
+        );
+        Ok((effects, load))
+    }
+
+    /// Takes over the rules that hold now.
+    fn adopt(&self, memory: &mut Memory) -> Option<RuleSet> {
+        let rules = self.0.rules.borrow().clone()?;
+        if !memory.rules.as_ref().is_some_and(|before| before.is_same(&rules)) {
+            let effects = memory.state.adopt(&rules, (self.0.clock)());
+            memory.rules = Some(rules.clone());
+            self.remember(memory, effects, None);
+            self.look_for_sinks(memory);
+        }
+        Some(rules)
+    }
+
+    fn remember(&self, memory: &mut Memory, effects: Effects, cause: Option<u64>) {
+        let alerts = effects.alerts.iter().filter(|alert| !alert.again).count();
+        self.0.metrics.raised(alerts, effects.notifications.len());
+        memory.outbox.add(effects, cause);
+    }
+
+    /// Tells of names in routes that no sink has.
+    fn look_for_sinks(&self, memory: &mut Memory) {
+        let Some(rules) = &memory.rules else { return };
+        let lanes = self.lanes();
+        let notified = lanes.notifications.iter().map(Lane::name);
+        let known: HashSet<_> = notified.chain(lanes.alerts.iter().map(Lane::name)).collect();
+        let unknown = rules.sinks().into_iter().filter(|name| !known.contains(name));
+        let unknown: Vec<_> = unknown.map(str::to_owned).collect();
+        if !unknown.is_empty() && unknown != memory.unknown {
+            warn!(sinks = unknown.join(", "), "rules lead to sinks that do not exist");
+        }
+        self.0.metrics.unknown_sinks(unknown.len());
+        memory.unknown = unknown;
+    }
+
+    /// Gives the longest wait that a sink asks for; none if all have everything.
+    async fn deliver(&self, effects: &Effects) -> Option<Duration> {
+        let lanes = self.lanes();
+        let (notified, alerted) = futures::join!(
+            submit(&lanes.notifications, &effects.notifications),
+            submit(&lanes.alerts, &effects.alerts),
+        );
+        notified.into_iter().chain(alerted).max()
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lanes(&self) -> Arc<Lanes> {
@@ -130,12 +261,25 @@ fn start<T: Payload>(
 }
 
 /// Gives the waits that sinks ask for; none if all have everything.
-async fn submit<T: Payload>(lanes: &[Lane<T>], items: &[T]) -> Vec<Duration> {
+async fn submit<T: Payload>(lanes: &[Lane<T>], items: &[Routed<T>]) -> Vec<Duration> {
     if items.is_empty() {
         return Vec::new();
     }
-    let delivered = join_all(lanes.iter().map(|lane| lane.submit(items))).await;
+    let delivered = join_all(lanes.iter().map(async |lane| {
+        let own = items.iter().filter(|routed| leads_to(routed, lane, lanes));
+        let own: Vec<_> = own.map(|routed| routed.item.clone()).collect();
+        lane.submit(&own).await
+    }))
+    .await;
     delivered.into_iter().filter_map(Result::err).map(|Delay(after)| after).collect()
+}
+
+/// Whether it goes to this lane: to all, if a route leads to none of them.
+fn leads_to<T: Payload>(routed: &Routed<T>, lane: &Lane<T>, lanes: &[Lane<T>]) -> bool {
+    let named = |lane: &Lane<T>| {
+        routed.route.names().is_none_or(|names| names.iter().any(|name| name == lane.name()))
+    };
+    (lane.refreshes() || !routed.again) && (named(lane) || !lanes.iter().any(named))
 }
 
 /// Requests that are under way keep the sinks they began with; the last one out closes them.
@@ -152,6 +296,12 @@ async fn close(lanes: Arc<Lanes>) {
     };
     join_all(lanes.notifications.into_iter().map(Lane::close)).await;
     join_all(lanes.alerts.into_iter().map(Lane::close)).await;
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("lanes", &self.lanes).finish_non_exhaustive()
+    }
 }
 
 #[async_trait]

@@ -38,6 +38,7 @@ pub trait Payload: Item {
 pub(crate) struct Lane<T> {
     name: String,
     required: bool,
+    refresh: bool,
     queue: mpsc::Sender<Submission<T>>,
     /// Bytes of what waits for an optional sink.
     waiting: Arc<AtomicUsize>,
@@ -90,7 +91,8 @@ impl Payload for Notification {
 
 impl Payload for Alert {
     fn has_identity(&self) -> bool {
-        !self.key.uid.is_empty()
+        // What says when it ends is told apart by that.
+        !self.key.uid.is_empty() || self.ends_at.is_some()
     }
 }
 
@@ -103,7 +105,7 @@ impl<T: Payload> Lane<T> {
         metrics: &RulerMetrics,
         before: Option<&Self>,
     ) -> Self {
-        let Configured { name, required, timeout, sink } = configured;
+        let Configured { name, required, timeout, refresh, sink } = configured;
         let window = before.map_or_else(
             || Arc::new(Mutex::new(Window::new(WINDOW))),
             |lane| Arc::clone(&lane.window),
@@ -120,11 +122,16 @@ impl<T: Payload> Lane<T> {
             window: Arc::clone(&window),
         };
         let worker = tokio::spawn(worker.run());
-        Self { name, required, queue, waiting, window, worker, metrics: metrics.clone() }
+        Self { name, required, refresh, queue, waiting, window, worker, metrics: metrics.clone() }
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it has to be told again of what fires on.
+    pub(crate) fn refreshes(&self) -> bool {
+        self.refresh
     }
 
     /// Delivers items; to an optional sink later, or never.
@@ -264,7 +271,7 @@ fn unknown<T: Payload>(window: &Mutex<Window>, items: impl Iterator<Item = T>) -
     items.filter(|item| !item.has_identity() || !window.contains(identity(item))).collect()
 }
 
-fn identity(item: &impl Item) -> u64 {
+pub(crate) fn identity(item: &impl Item) -> u64 {
     let mut hasher = DefaultHasher::new();
     item.identify(&mut hasher);
     hasher.finish()
@@ -301,6 +308,7 @@ mod tests {
             name: "slow".to_owned(),
             required: false,
             timeout: Duration::from_secs(3600),
+            refresh: false,
             sink: Box::new(hangs),
         };
         let lane = Lane::start(configured, &metrics, None);

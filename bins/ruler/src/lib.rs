@@ -8,6 +8,7 @@ mod engine;
 mod intake;
 mod lane;
 mod options;
+mod outbox;
 mod routes;
 mod window;
 
@@ -87,9 +88,11 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let serve = server.serve(shutdown.clone().cancelled_owned());
     let watch = file.watch(shutdown.clone().cancelled_owned());
     let work = std::pin::pin!(async { futures::join!(serve, watch).0 });
-    let served = match select(work, std::pin::pin!(follow)).await {
+    // Boxed, so that it ends before the sinks are closed, of which it may hold some.
+    let keep = select(Box::pin(follow), Box::pin(engine.keep_time()));
+    let served = match select(work, keep).await {
         Either::Left((served, _)) => served,
-        Either::Right((never, _)) => match never {},
+        Either::Right((Either::Left((never, _)) | Either::Right((never, _)), _)) => match never {},
     };
     engine.close().await;
     served.context("the server failed")

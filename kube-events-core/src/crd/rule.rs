@@ -88,8 +88,16 @@ fn lists_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 }
 
 /// One rule: a condition on an Event, and what follows when it holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// With one of `threshold`, `absence`, `repeatInterval`, `keepFiringFor` and `resolve` a rule remembers
+/// what it has seen, for each group of Events on its own. Durations are texts such as `10m`, which are
+/// read when the rule is compiled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(JsonSchema))]
+#[cfg_attr(
+    feature = "crd",
+    schemars(extend("x-kubernetes-validations" = [{"rule": "(has(self.type) && self.type == 'route') == has(self.sinks)", "message": "sinks belongs to type route, which needs it"}, {"rule": "!(has(self.threshold) || has(self.absence) || has(self.repeatInterval)) || (has(self.type) && self.type in ['notification', 'alert'])", "message": "threshold, absence and repeatInterval belong to the types notification and alert"}, {"rule": "!(has(self.keepFiringFor) || has(self.resolve)) || (has(self.type) && self.type == 'alert')", "message": "keepFiringFor and resolve belong to type alert"}, {"rule": "!(has(self.threshold) && has(self.absence))", "message": "threshold cannot be set beside absence"}, {"rule": "!has(self.groupBy) || has(self.threshold) || has(self.absence) || has(self.repeatInterval) || has(self.keepFiringFor) || has(self.resolve)", "message": "groupBy needs one of threshold, absence, repeatInterval, keepFiringFor and resolve"}]))
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EventRule {
     /// The name of the rule; an alert carries it as `alertname`.
@@ -109,10 +117,89 @@ pub struct EventRule {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(feature = "crd", schemars(extend("default" = false)))]
     pub enable: bool,
-    /// What follows: `notification` or `alert`. A rule without either never fires.
+    /// What follows: `notification` or `alert`; or `drop`, with which no other rule of the same scope
+    /// sees the Event, or `route`, with which what they give goes to `sinks` only. A rule of no such
+    /// type never fires.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "crd", schemars(with = "Option<String>"))]
     pub r#type: Option<RuleType>,
+    /// How serious it is: the label `severity`, unless `labels` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 256)))]
+    pub severity: Option<String>,
+    /// Fires only when it happens so often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Threshold>,
+    /// Fires only when something else does not follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absence: Option<Absence>,
+    /// What Events have in common that are counted, awaited and resolved together: names of fields as
+    /// in conditions, or `owner`, the workload of a pod. Default: the involved object.
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(
+        feature = "crd",
+        schemars(length(min = 1, max = 8), inner(length(min = 1, max = 256)))
+    )]
+    pub group_by: Vec<String>,
+    /// How long a group is quiet after it has fired, such as `1h`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "positive"))]
+    pub repeat_interval: Option<String>,
+    /// How long an alert fires on after its last Event, such as `5m`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "positive"))]
+    pub keep_firing_for: Option<String>,
+    /// The condition of an Event that ends the alert of its group, such as `reason="Started"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 16384)))]
+    pub resolve: Option<String>,
+    /// The names of the sinks that a `route` leads to.
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(
+        feature = "crd",
+        schemars(length(min = 1, max = 32), inner(length(min = 1, max = 253)))
+    )]
+    pub sinks: Vec<String>,
+}
+
+/// So many occurrences within a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Threshold {
+    /// The number of occurrences; an Event may stand for several.
+    #[cfg_attr(feature = "crd", schemars(range(min = 1, max = 1_000_000)))]
+    pub count: i64,
+    /// The time within which they happen, such as `10m`.
+    #[cfg_attr(feature = "crd", schemars(schema_with = "positive"))]
+    pub within: String,
+}
+
+/// Something that is expected after an Event, and does not come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Absence {
+    /// The condition of the Event that is expected in the same group, such as `reason="Pulled"`.
+    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 16384)))]
+    pub expected: String,
+    /// The time within which it is expected, such as `2m`.
+    #[cfg_attr(feature = "crd", schemars(schema_with = "positive"))]
+    pub within: String,
+}
+
+/// The form of a duration that is longer than nothing.
+#[cfg(feature = "crd")]
+fn positive(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "pattern": r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h|d|w))+$",
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('[1-9]')",
+            "message": "the duration has to be longer than nothing",
+        }],
+    })
 }
 
 /// What follows when a rule's condition holds.
@@ -123,6 +210,10 @@ pub enum RuleType {
     Notification,
     /// An alert, in the form that Alertmanager takes.
     Alert,
+    /// Other rules of the same scope do not see the Event.
+    Drop,
+    /// What other rules of the same scope give goes to some sinks only.
+    Route,
     /// Any other text. The API server has always taken it, so it is kept; nothing follows.
     Other(String),
 }
@@ -135,6 +226,8 @@ impl RuleType {
         match self {
             Self::Notification => "notification",
             Self::Alert => "alert",
+            Self::Drop => "drop",
+            Self::Route => "route",
             Self::Other(other) => other,
         }
     }
@@ -153,6 +246,8 @@ impl FromStr for RuleType {
         Ok(match text {
             "notification" => Self::Notification,
             "alert" => Self::Alert,
+            "drop" => Self::Drop,
+            "route" => Self::Route,
             other => Self::Other(other.to_owned()),
         })
     }
@@ -190,6 +285,18 @@ mod tests {
             from_value(json!({"rules": [{"labels": null, "type": null}]})).unwrap();
         assert_eq!(spec.rules, [EventRule::default()]);
         assert_eq!(from_value::<RuleSpec>(json!({"rules": null})).unwrap(), RuleSpec::default());
+    }
+
+    #[test]
+    fn what_a_rule_remembers_is_read_and_written_as_people_write_it() {
+        let rule = json!({
+            "name": "CrashLoop", "condition": "reason=\"BackOff\"", "enable": true, "type": "alert",
+            "severity": "warning", "threshold": {"count": 5, "within": "10m"}, "groupBy": ["owner"],
+            "repeatInterval": "1h", "keepFiringFor": "5m", "resolve": "reason=\"Started\"",
+        });
+        let read: EventRule = from_value(rule.clone()).unwrap();
+        assert_eq!(read.threshold, Some(Threshold { count: 5, within: "10m".into() }));
+        assert_eq!(to_value(&read).unwrap(), rule);
     }
 
     #[test]

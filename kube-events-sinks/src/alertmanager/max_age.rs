@@ -8,7 +8,8 @@ use kube_events_core::{Alert, Batch, SendError, Sink, sink::SendErrorKind};
 use tracing::debug;
 
 /// Wraps a sink so that alerts which started longer ago than `limit` are not sent; they count as
-/// delivered, and `on_suppressed` is told how many there were.
+/// delivered, and `on_suppressed` is told how many there were. An alert that says when it ends is no old
+/// news: it fires still, or is over just now.
 pub struct MaxAge<S, N> {
     inner: S,
     limit: Duration,
@@ -25,7 +26,7 @@ impl<S, N: Fn(usize)> MaxAge<S, N> {
 
     fn is_news(&self, alert: &Alert, now: Timestamp) -> bool {
         let age = Duration::try_from(now.duration_since(alert.starts_at)).unwrap_or_default();
-        age <= self.limit
+        age <= self.limit || alert.ends_at.is_some()
     }
 }
 
@@ -120,5 +121,20 @@ mod tests {
         assert_eq!(suppressed.load(Ordering::Relaxed), 2);
         sink.send(&batch(&[60])).await.unwrap();
         assert_eq!(suppressed.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn what_fires_on_is_no_old_news() {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let there = Arc::clone(&sent);
+        let sink = sink_fn(move |batch: Batch<Alert>| {
+            there.fetch_add(batch.len(), Ordering::Relaxed);
+            async { Ok(()) }
+        });
+        let sink = MaxAge::new(sink, Duration::from_secs(900), |_| {});
+        let mut alerts = batch(&[60, 60]).to_vec();
+        alerts[1].ends_at = Some(Timestamp::now());
+        sink.send(&Batch::new(alerts).unwrap()).await.unwrap();
+        assert_eq!(sent.load(Ordering::Relaxed), 1);
     }
 }

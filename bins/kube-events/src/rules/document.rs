@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use kube_events_core::crd::{EventRule, GROUP, RuleSpec, RuleType, VERSION};
+use kube_events_core::crd::{Absence, EventRule, GROUP, RuleSpec, RuleType, Threshold, VERSION};
 use kube_events_rules::{ALLOW_LINTS, Builder, Lists, Object, Scope};
 use serde::{
     Deserialize, Deserializer,
@@ -56,7 +56,7 @@ pub(super) struct Namespaces<'a> {
 
 /// A rule, and where its condition is written.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct WrittenRule {
     name: String,
     condition: Option<Spanned<String>>,
@@ -64,6 +64,14 @@ struct WrittenRule {
     annotations: Option<BTreeMap<String, String>>,
     enable: bool,
     r#type: Option<RuleType>,
+    severity: Option<String>,
+    threshold: Option<Threshold>,
+    absence: Option<Absence>,
+    group_by: Option<Vec<String>>,
+    repeat_interval: Option<String>,
+    keep_firing_for: Option<String>,
+    resolve: Option<String>,
+    sinks: Option<Vec<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -293,6 +301,14 @@ impl WrittenRule {
             annotations: self.annotations.clone().unwrap_or_default(),
             enable: self.enable,
             r#type: self.r#type.clone(),
+            severity: self.severity.clone(),
+            threshold: self.threshold.clone(),
+            absence: self.absence.clone(),
+            group_by: self.group_by.clone().unwrap_or_default(),
+            repeat_interval: self.repeat_interval.clone(),
+            keep_firing_for: self.keep_firing_for.clone(),
+            resolve: self.resolve.clone(),
+            sinks: self.sinks.clone().unwrap_or_default(),
         }
     }
 }

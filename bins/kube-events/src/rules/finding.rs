@@ -132,12 +132,12 @@ struct Details<'a> {
 impl<'a> Details<'a> {
     fn of(kind: &'a ProblemKind) -> Self {
         match kind {
-            ProblemKind::Condition(error) => Self {
+            ProblemKind::Condition(error) | ProblemKind::Clause { error, .. } => Self {
                 span: Some(error.span()),
                 help: error.suggestion(),
                 replacement: error.fix(),
             },
-            ProblemKind::Lint(lint) => {
+            ProblemKind::Lint(lint) | ProblemKind::ClauseLint { lint, .. } => {
                 Self { span: Some(lint.span()), help: lint.suggestion(), replacement: lint.fix() }
             }
             _ => Self::default(),

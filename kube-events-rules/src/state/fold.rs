@@ -1,0 +1,331 @@
+//! What the Events of one group amount to, taken in order.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, VecDeque},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use kube_events_core::{Event, Item as _, ResourceVersion};
+
+use super::window::{Run, Window, earlier, later};
+use crate::{memory::Memory, route::Route, rule::Role};
+
+/// An Event that a rule has to hear of.
+#[derive(Clone, Debug)]
+pub(super) struct Fact {
+    /// When it happened, but not after it was received.
+    pub(super) at: Timestamp,
+    pub(super) received: Timestamp,
+    pub(super) role: Role,
+    pub(super) identity: u64,
+    pub(super) event: Event,
+    pub(super) route: Route,
+}
+
+/// The state of a group after some facts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fold {
+    /// The time of the latest fact.
+    now: Option<Timestamp>,
+    window: Window,
+    /// How often each Event object had happened, when it was seen last.
+    seen: BTreeMap<u64, Seen>,
+    /// Events that something is expected after.
+    waiting: Vec<Waiting>,
+    /// When that came last.
+    answered: Option<Timestamp>,
+    pub(super) episode: Option<Episode>,
+    /// How the last episode ended.
+    pub(super) ended: Option<Ended>,
+    last_fire: Option<Timestamp>,
+    /// How often the rule has fired; the last of it is in `recent`.
+    pub(super) fires: u64,
+    recent: VecDeque<Fire>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    count: u64,
+    at: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    trigger: Fact,
+    due: Timestamp,
+    /// When it came after all, too late.
+    late: Option<Timestamp>,
+}
+
+/// A time in which an alert fires.
+#[derive(Clone, Debug)]
+pub(super) struct Episode {
+    pub(super) fire: Fire,
+    /// When it ends if nothing more happens.
+    pub(super) until: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) at: Timestamp,
+    /// Whether an Event ended it, and not time.
+    pub(super) resolved: bool,
+}
+
+/// That a rule fired, and why.
+#[derive(Clone, Debug)]
+pub(super) struct Fire {
+    pub(super) at: Timestamp,
+    pub(super) event: Event,
+    pub(super) route: Route,
+    pub(super) because: Option<String>,
+}
+
+/// What became of a fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Done,
+    /// The rule would have fired, but the group is quiet.
+    Suppressed,
+}
+
+/// The most Event objects, and Events that wait, which a group tells apart.
+const MAX_SEEN: usize = 1024;
+const MAX_WAITING: usize = 64;
+
+/// The most fires that can be told at once.
+const MAX_RECENT: usize = 64;
+
+// === impl Fact ===
+
+impl Fact {
+    /// The order in which things happened; within a second, that in which they were written.
+    pub(super) fn order(&self, other: &Self) -> Ordering {
+        let version = |fact: &Self| fact.event.resource_version().to_owned();
+        self.at
+            .cmp(&other.at)
+            .then_with(|| ResourceVersion::compare(&version(self), &version(other)))
+            .then_with(|| (self.identity, self.role).cmp(&(other.identity, other.role)))
+    }
+
+    pub(super) fn size(&self) -> usize {
+        size_of::<Self>() + self.event.size()
+    }
+}
+
+// === impl Fold ===
+
+impl Fold {
+    /// Takes in a fact that happened after all others, or came too late to be put in order.
+    pub(super) fn step(&mut self, memory: &Memory, fact: &Fact) -> Step {
+        let now = self.now.map_or(fact.at, |now| now.max(fact.at));
+        self.now = Some(now);
+        self.expire(now);
+        match fact.role {
+            Role::Match => self.matched(memory, fact, now),
+            Role::Expected => self.expected(fact),
+            Role::Resolve => {
+                self.resolve(now);
+                Step::Done
+            }
+        }
+    }
+
+    /// Ends what ends by time.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        if let Some(at) = self.episode.as_ref().map(|it| it.until).filter(|until| *until <= now) {
+            self.end(Ended { at, resolved: false });
+        }
+    }
+
+    fn end(&mut self, ended: Ended) {
+        self.episode = None;
+        self.ended = Some(ended);
+    }
+
+    fn resolve(&mut self, now: Timestamp) {
+        if self.episode.is_some() {
+            self.end(Ended { at: now, resolved: true });
+            self.window.clear();
+        }
+    }
+
+    fn expected(&mut self, fact: &Fact) -> Step {
+        self.answered = self.answered.max(Some(fact.at));
+        self.waiting.retain_mut(|waiting| {
+            if fact.at > waiting.due {
+                waiting.late.get_or_insert(fact.at);
+            }
+            fact.at < waiting.trigger.at || fact.at > waiting.due
+        });
+        // It came after all.
+        if self.episode.as_ref().is_some_and(|episode| fact.at >= episode.fire.at) {
+            self.end(Ended { at: fact.at, resolved: true });
+        }
+        Step::Done
+    }
+
+    fn matched(&mut self, memory: &Memory, fact: &Fact, now: Timestamp) -> Step {
+        if memory.absence.is_some() {
+            self.wait(memory, fact);
+            return Step::Done;
+        }
+        let Some(threshold) = memory.threshold else {
+            let until = memory.lasts().then(|| later(now, memory.hold()));
+            return self.fire(memory, fact, now, until, None);
+        };
+        let Some(run) = self.occurrences(fact) else { return Step::Done };
+        let begin = earlier(now, threshold.within);
+        self.window.forget(begin);
+        if run.end > begin {
+            self.window.add(run);
+        }
+        let count = self.window.count(begin, now);
+        if count < threshold.count {
+            return Step::Done;
+        }
+        let until = if memory.resolves {
+            later(now, memory.hold())
+        } else {
+            let below = self.window.below(threshold.count, threshold.within, now);
+            later(below, memory.keep_firing_for.unwrap_or(SignedDuration::ZERO))
+        };
+        self.fire(memory, fact, now, Some(until), Some(threshold.because(count)))
+    }
+
+    /// What the Event tells that was not known yet: nothing, if it was repeated.
+    fn occurrences(&mut self, fact: &Fact) -> Option<Run> {
+        let event = &fact.event;
+        let count = event.occurrences();
+        // Without a uid every Event is one of its own.
+        let object = if event.uid().is_empty() { fact.identity } else { super::hash(event.uid()) };
+        let before = self.seen.get(&object).copied();
+        if before.is_some_and(|before| count <= before.count) {
+            return None;
+        }
+        if before.is_none() && self.seen.len() >= MAX_SEEN {
+            let oldest = self.seen.iter().min_by_key(|(_, seen)| seen.at).map(|(key, _)| *key);
+            oldest.map(|oldest| self.seen.remove(&oldest));
+        }
+        self.seen.insert(object, Seen { count, at: fact.at });
+        let (after, count) = match before {
+            Some(before) => (before.at.min(fact.at), count - before.count),
+            None => (before_first(event, fact.at, count), count),
+        };
+        Some(Run { after, end: fact.at, count })
+    }
+
+    fn wait(&mut self, memory: &Memory, fact: &Fact) {
+        let Some(absence) = &memory.absence else { return };
+        // In API v1 times are whole seconds: what comes in the same one may be what was expected.
+        let answered = self.answered.is_some_and(|answered| answered >= fact.at);
+        let open = self.waiting.iter().any(|waiting| fact.at <= waiting.due);
+        if !answered && !open && self.episode.is_none() && self.waiting.len() < MAX_WAITING {
+            let due = later(fact.at, absence.within);
+            self.waiting.push(Waiting { trigger: fact.clone(), due, late: None });
+        }
+    }
+
+    /// When the next absence is certain: what was expected may come late, and so may be on its way.
+    pub(super) fn certain(&self, lateness: SignedDuration) -> Option<Timestamp> {
+        let certain = |it: &Waiting| later(it.due.max(it.trigger.received), lateness);
+        self.waiting.iter().map(certain).min()
+    }
+
+    /// Fires for what did not come.
+    pub(super) fn settle(&mut self, memory: &Memory, now: Timestamp, lateness: SignedDuration) {
+        let (certain, open): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|it| later(it.due.max(it.trigger.received), lateness) <= now);
+        self.waiting = open;
+        for Waiting { trigger, due, late } in certain {
+            let because = memory.absence.as_ref().map(crate::memory::Absence::because);
+            self.expire(due);
+            self.fire(memory, &trigger, due, Some(later(due, memory.hold())), because);
+            if let Some(at) = late {
+                self.end(Ended { at, resolved: true });
+            }
+        }
+    }
+
+    fn fire(
+        &mut self,
+        memory: &Memory,
+        fact: &Fact,
+        at: Timestamp,
+        until: Option<Timestamp>,
+        because: Option<String>,
+    ) -> Step {
+        let quiet = match (memory.repeat_interval, self.last_fire) {
+            (Some(interval), Some(last)) => at < later(last, interval),
+            _ => false,
+        };
+        if let (Some(episode), Some(until)) = (&mut self.episode, until) {
+            episode.until = episode.until.max(until);
+            if !memory.notifies || memory.repeat_interval.is_none() {
+                return Step::Done;
+            }
+            if quiet {
+                return Step::Suppressed;
+            }
+        } else if quiet {
+            return Step::Suppressed;
+        }
+        let Fact { event, route, .. } = fact.clone();
+        let fire = Fire { at, event, route, because };
+        if let (None, Some(until)) = (&self.episode, until) {
+            self.episode = Some(Episode { fire: fire.clone(), until });
+        }
+        self.last_fire = Some(at);
+        self.fires += 1;
+        self.recent.push_back(fire);
+        if self.recent.len() > MAX_RECENT {
+            self.recent.pop_front();
+        }
+        Step::Done
+    }
+
+    /// The last fires, of which so many were told.
+    pub(super) fn untold(&self, told: u64) -> impl Iterator<Item = &Fire> {
+        let untold = usize::try_from(self.fires.saturating_sub(told)).unwrap_or(usize::MAX);
+        self.recent.iter().skip(self.recent.len().saturating_sub(untold))
+    }
+
+    /// Forgets what fired: all of it was told.
+    pub(super) fn forget_fires(&mut self) {
+        self.recent.clear();
+    }
+
+    /// Whether nothing in it can matter to what comes.
+    pub(super) fn is_blank(&self) -> bool {
+        self.seen.is_empty()
+            && self.waiting.is_empty()
+            && self.episode.is_none()
+            && self.last_fire.is_none()
+    }
+
+    /// Whether it has to be kept, however long nothing happens.
+    pub(super) fn is_open(&self) -> bool {
+        self.episode.is_some() || !self.waiting.is_empty()
+    }
+
+    pub(super) fn size(&self) -> usize {
+        let events = self.waiting.iter().map(|waiting| waiting.trigger.size());
+        let fires = self.recent.iter().chain(self.episode.as_ref().map(|it| &it.fire));
+        size_of::<Self>()
+            + self.window.len() * size_of::<Run>()
+            + self.seen.len() * 2 * size_of::<(u64, Seen)>()
+            + events.sum::<usize>()
+            + fires.map(|fire| size_of::<Fire>() + fire.event.size()).sum::<usize>()
+    }
+}
+
+/// The time after which the occurrences of an Event that is seen for the first time are spread evenly,
+/// the first of them at its `firstTimestamp`.
+fn before_first(event: &Event, last: Timestamp, count: u64) -> Timestamp {
+    let first = event.since().map_or(last, |first| first.min(last));
+    let gaps = i128::from(count.max(2) - 1);
+    let step = (last.as_nanosecond() - first.as_nanosecond()) / gaps;
+    Timestamp::from_nanosecond(first.as_nanosecond() - step).unwrap_or(first)
+}

@@ -1,0 +1,285 @@
+//! One setting after the other.
+
+use kube_events_core::{Item as _, event::Decoder};
+
+use super::*;
+
+fn back_off(at: i64) -> Happening {
+    Happening::new("BackOff", "web-0", at)
+}
+
+#[test]
+fn a_threshold_counts_every_occurrence_once() {
+    let mut world = World::new(&json!([alert(
+        &json!({"threshold": {"count": 5, "within": "10m"}, "severity": "high"})
+    )]));
+    assert!(world.see(back_off(0).counted(1, 0)).is_empty());
+    assert!(world.see(back_off(60).counted(3, 0)).is_empty());
+    // Neither the same again, nor an older state of it.
+    let again = Happening { version: 7, ..back_off(60).counted(3, 0) };
+    assert!(world.see(again.clone()).is_empty());
+    assert!(world.hear(again, 61).is_empty());
+    assert!(world.see(back_off(100).counted(4, 0)).is_empty());
+    let effects = world.see(back_off(120).counted(5, 0));
+    let alert = &effects.alerts[0].item;
+    assert_eq!(alert.annotations["because"], "5 occurrences in 10m");
+    assert_eq!(alert.annotations["rule"], "shop/object/Trouble");
+    assert_eq!(alert.starts_at, time(120));
+    let labels: Vec<_> = alert.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let expected = [
+        ("alertname", "Trouble"),
+        ("alerttype", "event"),
+        ("namespace", "shop"),
+        ("pod", "web-0"),
+        ("severity", "high"),
+    ];
+    assert_eq!(labels, expected);
+    assert!(world.see(back_off(130).counted(6, 0)).is_empty(), "it fires already");
+    let statistics = world.rules.rules().next().unwrap().statistics();
+    assert_eq!((statistics.matched, statistics.fired), (7, 1));
+    assert_eq!(statistics.last_match, Some(time(130)));
+}
+
+#[test]
+fn occurrences_of_an_event_that_is_new_are_spread_over_its_life() {
+    let fires = |count, first| {
+        let mut world =
+            World::new(&json!([alert(&json!({"threshold": {"count": 5, "within": "10m"}}))]));
+        !world.see(back_off(36_000).counted(count, first)).is_empty()
+    };
+    assert!(fires(5, 35_500), "all within the window");
+    assert!(!fires(27, 0), "one in 23 minutes");
+    assert!(fires(301, 0), "one in two minutes: five in ten");
+    assert!(!fires(4, 35_999));
+}
+
+#[test]
+fn an_alert_of_a_threshold_ends_when_there_are_too_few() {
+    let mut world =
+        World::new(&json!([alert(&json!({"threshold": {"count": 3, "within": "10m"}}))]));
+    for at in [0, 100] {
+        assert!(world.see(back_off(at)).is_empty());
+    }
+    assert_eq!(ends(&world.see(back_off(200))), [Some(200 + 240)]);
+    assert!(world.wait(259).is_empty());
+    assert_eq!(ends(&world.wait(260)), [Some(260 + 240)]);
+    assert!(world.told.last().unwrap().alerts[0].again);
+    // The first of three is ten minutes old.
+    world.wait(599);
+    assert_eq!(ends(&world.wait(601)), [Some(600)]);
+    assert_eq!(world.firing(601), []);
+    assert!(world.wait(3799).is_empty());
+    assert_eq!(world.state.statistics().groups, 1);
+    world.wait(3800);
+    assert_eq!(world.state.statistics().groups, 0);
+    assert_eq!(world.state.statistics().bytes, 0);
+}
+
+#[test]
+fn an_event_resolves_the_alert_of_its_object_and_of_no_other() {
+    let mut world = World::new(&json!([alert(&json!({"resolve": "reason=\"Started\""}))]));
+    assert_eq!(world.see(back_off(0)).alerts.len(), 1);
+    assert_eq!(world.see(Happening::new("BackOff", "web-1", 1)).alerts.len(), 1);
+    let effects = world.see(Happening::new("Started", "web-0", 30));
+    assert_eq!(ends(&effects), [Some(30)]);
+    assert_eq!(effects.alerts[0].item.labels["pod"], "web-0");
+    assert_eq!(world.firing(31).len(), 1);
+    // Nobody says that it is over: it ends when an API server has forgotten it.
+    world.wait(3600);
+    assert_eq!(ends(&world.wait(3602)), [Some(3601)]);
+}
+
+#[test]
+fn what_happened_before_the_recovery_fires_nothing() {
+    let mut world = World::new(&json!([alert(&json!({"resolve": "reason=\"Started\""}))]));
+    world.hear(Happening { version: 9, ..Happening::new("Started", "web-0", 20) }, 21);
+    assert!(world.hear(Happening { version: 8, ..back_off(20) }, 22).is_empty());
+    assert_eq!(world.see(back_off(23)).alerts.len(), 1);
+    assert!(world.hear(Happening::new("Started", "web-0", 10), 24).is_empty());
+    assert_eq!(world.firing(25).len(), 1);
+}
+
+#[test]
+fn an_alert_is_kept_firing_after_its_last_event() {
+    let mut world = World::new(&json!([alert(&json!({"keepFiringFor": "90s"}))]));
+    world.see(back_off(0));
+    world.see(back_off(50));
+    assert_eq!(ends(&world.wait(139)), [Some(60 + 240), Some(120 + 240)]);
+    assert_eq!(ends(&world.wait(140)), [Some(140)]);
+}
+
+#[test]
+fn what_is_expected_and_does_not_come_is_told_on_a_quiet_cluster() {
+    let rules = json!([{"name": "NotPulled", "type": "alert", "enable": true, "condition": "reason=\"Scheduled\"",
+        "absence": {"expected": "reason=\"Pulled\"", "within": "2m"}}]);
+    let mut world = World::new(&rules);
+    world.see(Happening::new("Scheduled", "web-0", 0));
+    world.see(Happening::new("Scheduled", "web-1", 0));
+    world.see(Happening::new("Pulled", "web-1", 119));
+    assert!(world.wait(179).is_empty(), "it can still be on its way");
+    let effects = world.wait(180);
+    assert_eq!(effects.alerts.len(), 1);
+    let alert = &effects.alerts[0].item;
+    assert_eq!((&*alert.labels["pod"], alert.starts_at), ("web-0", time(120)));
+    assert_eq!(alert.annotations["because"], "no reason=\"Pulled\" within 2m");
+    let effects = world.see(Happening::new("Pulled", "web-0", 300));
+    assert_eq!(ends(&effects), [Some(300)], "it came after all");
+}
+
+#[test]
+fn what_was_expected_may_come_first_or_late() {
+    let rules = json!([{"name": "NotPulled", "type": "notification", "enable": true,
+        "condition": "reason=\"Scheduled\"", "absence": {"expected": "reason=\"Pulled\"", "within": "2m"}}]);
+    let mut world = World::new(&rules);
+    world.hear(Happening::new("Pulled", "web-0", 100), 100);
+    world.hear(Happening::new("Scheduled", "web-0", 60), 110);
+    world.hear(Happening::new("Scheduled", "web-1", 60), 110);
+    world.hear(Happening::new("Pulled", "web-1", 180), 239);
+    world.hear(Happening::new("Scheduled", "web-2", 60), 239);
+    world.hear(Happening::new("Pulled", "web-2", 181), 240);
+    world.wait(1000);
+    assert_eq!(world.notified(), 1, "web-2 was a second late");
+    let told = world.told.iter().find_map(|it| it.notifications.first()).unwrap();
+    assert_eq!(told.item.event.involved_object().name, "web-2");
+}
+
+#[test]
+fn a_group_is_quiet_for_a_while_after_it_has_fired() {
+    for kind in ["notification", "alert"] {
+        let mut world = World::new(&json!([rule(kind, &json!({"repeatInterval": "10m"}))]));
+        let told = |effects: &Effects| effects.notifications.len() + effects.alerts.len();
+        assert_eq!(told(&world.see(back_off(0))), 1);
+        assert_eq!(told(&world.see(back_off(300))), 0);
+        assert_eq!(told(&world.see(Happening::new("BackOff", "web-1", 301))), 1);
+        assert_eq!(told(&world.see(back_off(599))), 0);
+        assert_eq!(told(&world.see(back_off(600))), 1);
+        let statistics = world.rules.rules().next().unwrap().statistics();
+        assert_eq!((statistics.fired, statistics.suppressed), (3, 2), "{kind}");
+    }
+}
+
+#[test]
+fn pods_of_one_workload_count_together() {
+    let threshold = json!({"count": 3, "within": "10m"});
+    let mut world =
+        World::new(&json!([alert(&json!({"threshold": threshold, "groupBy": ["owner"]}))]));
+    world.see(Happening::new("BackOff", "web-7d9f8c6b5-x2x4z", 1));
+    world.see(Happening::new("BackOff", "db-0", 2));
+    world.see(Happening::new("BackOff", "web-7d9f8c6b5-9xk2p", 3));
+    let effects = world.see(Happening::new("BackOff", "web-5b9fd7c44c-vbt8n", 4));
+    let labels = &effects.alerts[0].item.labels;
+    assert_eq!(
+        (&*labels["owner"], &*labels["namespace"], labels.get("pod")),
+        ("web", "shop", None)
+    );
+}
+
+#[test]
+fn a_clock_that_is_ahead_closes_no_window() {
+    let mut world =
+        World::new(&json!([alert(&json!({"threshold": {"count": 3, "within": "1m"}}))]));
+    world.see(back_off(0));
+    world.hear(Happening::new("BackOff", "web-0", 86_400), 10);
+    let effects = world.see(back_off(20));
+    assert_eq!(effects.alerts.len(), 1, "it counts as what it was when it came");
+}
+
+#[test]
+fn what_was_missed_for_a_while_is_told_once_however_old_it_is() {
+    let mut world = World::new(&json!([alert(&json!({"keepFiringFor": "1m"}))]));
+    let effects = world.hear(back_off(0), 3000);
+    assert_eq!(ends(&effects), [None], "the sink decides how long, and whether it is too old");
+    world.hear(back_off(2000), 3000);
+    assert_eq!(world.told.len(), 2);
+    assert!(world.wait(9000).is_empty());
+}
+
+#[test]
+fn rules_that_stay_as_they_are_keep_what_they_remember() {
+    let resolve = json!({"resolve": "reason=\"Started\""});
+    let mut world = World::new(&json!([alert(&resolve)]));
+    world.see(back_off(0));
+    let other = json!({"name": "Other", "type": "alert", "enable": true, "condition": "count>9"});
+    world.rules = rules_of("shop", &json!([other, alert(&resolve)]));
+    assert!(world.state.adopt(&world.rules, time(10)).is_empty());
+    assert_eq!(ends(&world.see(Happening::new("Started", "web-0", 20))), [Some(20)]);
+    world.see(back_off(30));
+    let changed = alert(&json!({"resolve": "reason=\"Started\"", "severity": "high"}));
+    world.rules = rules_of("shop", &json!([changed]));
+    assert_eq!(ends(&world.state.adopt(&world.rules, time(40))), [Some(40)]);
+    world.see(back_off(50));
+    world.rules = RuleSet::default();
+    assert_eq!(ends(&world.state.adopt(&world.rules, time(60))), [Some(60)]);
+    assert_eq!(world.state.statistics().groups, 0);
+    assert_eq!(world.state.next_due(), None);
+}
+
+#[test]
+fn the_oldest_group_makes_room_and_its_alert_ends() {
+    let options = StateOptions { groups: 2, ..StateOptions::default() };
+    let rules = json!([alert(&json!({"resolve": "reason=\"Started\""}))]);
+    let mut world = World::with(&rules, options);
+    for (at, pod) in [(1, "a"), (2, "b"), (3, "a")] {
+        world.see(Happening::new("BackOff", pod, at));
+    }
+    let effects = world.see(Happening::new("BackOff", "c", 4));
+    assert_eq!(ends(&effects), [Some(244), Some(4)]);
+    assert_eq!(effects.alerts[1].item.labels["pod"], "b");
+    let statistics = world.state.statistics();
+    assert_eq!((statistics.groups, statistics.firing, statistics.evicted), (2, 2, 1));
+}
+
+#[test]
+fn of_many_namespaces_the_greediest_makes_room() {
+    let spec = |name: &str| {
+        let rule = alert(&json!({"name": name, "resolve": "reason=\"Started\""}));
+        serde_json::from_value::<RuleSpec>(json!({"rules": [rule]})).unwrap()
+    };
+    let mut set = RuleSet::builder();
+    for namespace in ["shop", "bank"] {
+        set.add(namespace, "o", &Scope::Namespace(namespace.into()), &spec(namespace));
+    }
+    let rules = set.build();
+    let mut state = State::new(StateOptions { bytes: 40_000, ..StateOptions::default() });
+    state.adopt(&rules, time(0));
+    let mut hear = |n: u64, namespace: &str| {
+        let event = json!({"metadata": {"uid": n.to_string()}, "reason": "BackOff",
+            "involvedObject": {"kind": "Pod", "name": format!("p-{n}"), "namespace": namespace}});
+        let event = Decoder::default().decode(event.to_string().as_bytes()).unwrap();
+        assert!(event.size() < 1000);
+        state.observe(&rules.evaluate(&event), time(1))
+    };
+    hear(0, "bank");
+    let ended: Vec<_> = (1..200).flat_map(|n| hear(n, "shop").alerts).collect();
+    let ended = ended.iter().filter(|alert| alert.item.ends_at == Some(time(1)));
+    let ended: Vec<_> = ended.map(|alert| &*alert.item.labels["namespace"]).collect();
+    assert!(ended.len() > 100 && ended.iter().all(|namespace| *namespace == "shop"));
+    assert!(state.statistics().bytes <= 40_000);
+}
+
+#[test]
+fn the_samples_are_right() {
+    #[derive(serde::Deserialize)]
+    struct Object {
+        spec: RuleSpec,
+    }
+    let text = include_str!("../../../deploy/samples/more/stateful-rules.yaml");
+    let object: Object = serde_saphyr::from_str(text).unwrap();
+    let mut set = RuleSet::builder();
+    set.add("system", "samples", &Scope::Cluster, &object.spec);
+    let set = set.build();
+    assert!(set.problems().is_empty(), "{:?}", set.problems());
+    assert_eq!(set.rules().filter(|rule| rule.has_state()).count(), 4);
+}
+
+#[test]
+fn a_route_holds_for_what_follows_later() {
+    let route = json!({"name": "R", "type": "route", "enable": true, "condition": "reason=\"BackOff\"",
+        "sinks": ["pager"]});
+    let mut world = World::new(&json!([route, alert(&json!({"resolve": "reason=\"Started\""}))]));
+    world.see(back_off(0));
+    world.see(Happening::new("Started", "web-0", 10));
+    let names = world.told.iter().flat_map(|it| &it.alerts).map(|it| it.route.names());
+    let pager = ["pager".to_owned()];
+    assert_eq!(names.collect::<Vec<_>>(), [Some(&pager[..]), Some(&pager[..])]);
+}
