@@ -7,6 +7,7 @@ mod defaults;
 mod error;
 mod field;
 mod fields;
+mod index;
 mod json_event;
 mod lexer;
 mod limits;

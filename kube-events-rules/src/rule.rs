@@ -97,14 +97,16 @@ impl Rule {
         self.undecided.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn evaluate(&self, subject: Subject<'_>) -> Verdict {
-        let verdict = self.condition.evaluate(&subject);
+    pub(crate) fn condition(&self) -> &Condition {
+        &self.condition
+    }
+
+    pub(crate) fn count(&self, verdict: Verdict) {
         match verdict {
             Verdict::True => self.matched.fetch_add(1, Ordering::Relaxed),
             Verdict::Undecided(_) => self.undecided.fetch_add(1, Ordering::Relaxed),
             Verdict::False => 0,
         };
-        verdict
     }
 
     pub(crate) fn as_matched(&self, event: &Event) -> MatchedRule {

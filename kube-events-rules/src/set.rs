@@ -13,6 +13,7 @@ use kube_events_core::{
 
 use crate::{
     Condition, Error, Limits, Lint, ScopeError, Subject, Template, Verdict,
+    index::{self, Index},
     rule::{Kind, Rule, is_reserved},
     scope::{SCOPE_LABEL, Scope},
     suggest,
@@ -46,12 +47,20 @@ pub struct RuleSet(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    cluster: Vec<Rule>,
-    workspaces: HashMap<String, Vec<Rule>>,
-    namespaces: HashMap<String, Vec<Rule>>,
+    cluster: Bucket,
+    workspaces: HashMap<String, Bucket>,
+    namespaces: HashMap<String, Bucket>,
     /// The workspace of each namespace that has one.
     members: HashMap<String, String>,
     problems: Vec<Problem>,
+}
+
+/// The rules of one scope.
+#[derive(Debug, Default)]
+struct Bucket {
+    rules: Vec<Rule>,
+    /// Their conditions.
+    index: Index,
 }
 
 /// Collects rules; see [`RuleSet::builder`].
@@ -126,28 +135,35 @@ impl RuleSet {
     pub fn evaluate<'a>(&'a self, event: &'a Event) -> Outcome<'a> {
         let subject = Subject::new(event);
         let mut outcome = Outcome { event, matched: Vec::new(), undecided: 0 };
-        for rule in self.in_scope(event.involved_object().namespace) {
-            match rule.evaluate(subject) {
-                Verdict::True => outcome.matched.push(rule),
-                Verdict::Undecided(_) => outcome.undecided += 1,
-                Verdict::False => {}
-            }
+        for bucket in self.in_scope(event.involved_object().namespace) {
+            let first = outcome.matched.len();
+            bucket.index.evaluate(&subject, |at, verdict| {
+                let rule = &bucket.rules[at];
+                rule.count(verdict);
+                match verdict {
+                    Verdict::True => outcome.matched.push(rule),
+                    Verdict::Undecided(_) => outcome.undecided += 1,
+                    Verdict::False => {}
+                }
+            });
+            // In the order in which they were added.
+            outcome.matched[first..].sort_unstable_by_key(|rule| std::ptr::from_ref(*rule));
         }
         outcome
     }
 
-    fn in_scope(&self, namespace: &str) -> impl Iterator<Item = &Rule> {
+    fn in_scope(&self, namespace: &str) -> impl Iterator<Item = &Bucket> {
         let Inner { cluster, workspaces, namespaces, members, .. } = &*self.0;
         let own = (!namespace.is_empty()).then(|| namespaces.get(namespace)).flatten();
         let workspace = members.get(namespace).and_then(|workspace| workspaces.get(workspace));
-        cluster.iter().chain(workspace.into_iter().flatten()).chain(own.into_iter().flatten())
+        std::iter::once(cluster).chain(workspace).chain(own)
     }
 
     /// All rules that count.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         let inner = &*self.0;
         let scoped = inner.workspaces.values().chain(inner.namespaces.values());
-        inner.cluster.iter().chain(scoped.flatten())
+        std::iter::once(&inner.cluster).chain(scoped).flat_map(|bucket| &bucket.rules)
     }
 
     /// What the authors of the rules should know.
@@ -172,7 +188,7 @@ impl Builder {
         let mut room = self.limits.patterns_size;
         for rule in self.within_limit(namespace, object, spec) {
             if let Some(rule) = self.compile(namespace, object, rule, &mut room) {
-                self.inner.scope(scope).push(rule);
+                self.inner.scope(scope).rules.push(rule);
             }
         }
     }
@@ -235,7 +251,14 @@ impl Builder {
     }
 
     /// The set of all that was added.
-    pub fn build(self) -> RuleSet {
+    pub fn build(mut self) -> RuleSet {
+        let Inner { cluster, workspaces, namespaces, .. } = &mut self.inner;
+        let scoped = workspaces.values_mut().chain(namespaces.values_mut());
+        for bucket in std::iter::once(cluster).chain(scoped) {
+            let mut index = index::Builder::default();
+            bucket.rules.iter().for_each(|rule| index.push(rule.condition()));
+            bucket.index = index.build();
+        }
         RuleSet(Arc::new(self.inner))
     }
 
@@ -286,7 +309,7 @@ impl Builder {
 }
 
 impl Inner {
-    fn scope(&mut self, scope: &Scope) -> &mut Vec<Rule> {
+    fn scope(&mut self, scope: &Scope) -> &mut Bucket {
         match scope {
             Scope::Cluster => &mut self.cluster,
             Scope::Workspace(name) => self.workspaces.entry(name.clone()).or_default(),
