@@ -120,6 +120,11 @@ impl Ast {
         &self.nodes[id.index()]
     }
 
+    /// All nodes; each comes after those that it is made of.
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
     /// The tests, in the order of the text.
     pub(crate) fn tests(&self) -> impl Iterator<Item = (&Test, Span)> {
         self.nodes.iter().filter_map(|node| match &node.kind {

@@ -91,6 +91,14 @@ impl Condition {
         hashes
     }
 
+    pub(crate) fn ast(&self) -> &Ast {
+        &self.ast
+    }
+
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// What in the text is probably not what was meant, in the order of the text; no more than 20.
     pub fn lints(&self) -> &[Lint] {
         &self.lints

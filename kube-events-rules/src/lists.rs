@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 ///
 /// Every condition that uses a list shares its memory.
 #[derive(Clone, Debug, Default)]
-pub struct Lists(BTreeMap<String, Arc<[Box<str>]>>);
+pub struct Lists(Arc<BTreeMap<String, Arc<[Box<str>]>>>);
 
 // === impl Lists ===
 
@@ -24,7 +24,9 @@ impl Lists {
 impl From<&BTreeMap<String, Vec<String>>> for Lists {
     fn from(lists: &BTreeMap<String, Vec<String>>) -> Self {
         let values = |values: &Vec<String>| sorted(values.iter().map(String::as_str));
-        Self(lists.iter().map(|(name, list)| (name.clone(), values(list))).collect())
+        let lists: BTreeMap<_, _> =
+            lists.iter().map(|(name, list)| (name.clone(), values(list))).collect();
+        Self(lists.into())
     }
 }
 

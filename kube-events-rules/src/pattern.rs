@@ -9,12 +9,14 @@
 mod class;
 mod escape;
 mod group;
+mod literal;
 mod unicode;
 
 use regex::{Regex, RegexBuilder};
 
 use self::error::PatternError;
 pub use self::error::PatternErrorKind;
+pub(crate) use self::literal::{Plain, needles, plain};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
 use crate::span::Span;

@@ -30,17 +30,17 @@ pub(crate) struct Program {
 }
 
 #[derive(Clone, Debug)]
-struct Step {
-    test: CompiledTest,
+pub(crate) struct Step {
+    pub(crate) test: CompiledTest,
     /// Whether the outcome of the test is turned around.
-    inverted: bool,
-    pass: Target,
-    fail: Target,
+    pub(crate) inverted: bool,
+    pub(crate) pass: Target,
+    pub(crate) fail: Target,
 }
 
 /// Where a program goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
+pub(crate) enum Target {
     True,
     False,
     Step(u32),
@@ -104,6 +104,11 @@ impl Program {
             }
         }
         Self { steps: steps.into() }
+    }
+
+    /// The steps; the program begins with the last.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     /// Evaluates the program on one view.
@@ -221,23 +226,7 @@ impl CompiledTest {
     }
 
     fn holds(&self, value: &Value<'_>) -> Result<bool, Reason> {
-        let plain = match &self.predicate {
-            Predicate::Exists => true,
-            Predicate::Holds => value.as_bool().ok_or(Reason::NotABoolean)?,
-            Predicate::Text(comparison, text) => comparison.holds(&*value.as_text(), &**text),
-            Predicate::Number(comparison, number) => {
-                comparison.holds(&value.as_number().ok_or(Reason::NotANumber)?, number)
-            }
-            Predicate::Boolean(wanted) => value.as_bool().ok_or(Reason::NotABoolean)? == *wanted,
-            Predicate::Contains(text) => value.as_text().contains(&**text),
-            Predicate::In(texts) => {
-                let value = value.as_text();
-                texts.binary_search_by(|text| (**text).cmp(&*value)).is_ok()
-            }
-            Predicate::Matches(regex) => regex.is_match(&value.as_text()),
-            Predicate::Never(reason) => return Err(*reason),
-        };
-        Ok(plain != self.negated)
+        Ok(self.predicate.holds(value)? != self.negated)
     }
 
     /// What a JSONPath finds passes if some node passes; where the opposite is asked, if a node is
@@ -271,6 +260,45 @@ impl CompiledTest {
             Predicate::Contains(_) => self.holds(&Value::Json(value)),
             _ if value.is_null() => Ok(false),
             _ => self.holds(&Value::Json(value)),
+        }
+    }
+}
+
+// === impl Predicate ===
+
+impl Predicate {
+    /// Whether it holds for a value that is there.
+    pub(crate) fn holds(&self, value: &Value<'_>) -> Result<bool, Reason> {
+        Ok(match self {
+            Self::Exists => true,
+            Self::Holds => value.as_bool().ok_or(Reason::NotABoolean)?,
+            Self::Text(comparison, text) => comparison.holds(&*value.as_text(), &**text),
+            Self::Number(comparison, number) => {
+                comparison.holds(&value.as_number().ok_or(Reason::NotANumber)?, number)
+            }
+            Self::Boolean(wanted) => value.as_bool().ok_or(Reason::NotABoolean)? == *wanted,
+            Self::Contains(text) => value.as_text().contains(&**text),
+            Self::In(texts) => {
+                let value = value.as_text();
+                texts.binary_search_by(|text| (**text).cmp(&*value)).is_ok()
+            }
+            Self::Matches(regex) => regex.is_match(&value.as_text()),
+            Self::Never(reason) => return Err(*reason),
+        })
+    }
+
+    /// Whether both hold for the same values.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exists, Self::Exists) | (Self::Holds, Self::Holds) => true,
+            (Self::Text(a, x), Self::Text(b, y)) => a == b && x == y,
+            (Self::Number(a, x), Self::Number(b, y)) => a == b && x.to_bits() == y.to_bits(),
+            (Self::Boolean(a), Self::Boolean(b)) => a == b,
+            (Self::Contains(a), Self::Contains(b)) => a == b,
+            (Self::In(a), Self::In(b)) => a == b,
+            (Self::Matches(a), Self::Matches(b)) => a.as_str() == b.as_str(),
+            (Self::Never(a), Self::Never(b)) => a == b,
+            _ => false,
         }
     }
 }

@@ -15,7 +15,10 @@ use kube_events_core::{
     crd::{EventRule, RuleType},
 };
 
-use crate::{Condition, Scope, Subject, Template, Verdict, memory::Memory, route::Route};
+use crate::{
+    Condition, Fields, Limits, Lists, Scope, Subject, Template, Verdict, explain::Explanation,
+    memory::Memory, route::Route,
+};
 
 /// Labels that say where an alert comes from; a rule cannot set them.
 pub const RESERVED_LABELS: [&str; 5] =
@@ -26,7 +29,7 @@ pub const RESERVED_LABELS: [&str; 5] =
 pub struct Rule {
     identity: Identity,
     kind: Kind,
-    clauses: Box<[(Role, Condition)]>,
+    lists: Lists,
     memory: Option<Memory>,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, Template>,
@@ -162,7 +165,7 @@ impl Rule {
         place: Origin,
         rule: &EventRule,
         kind: Kind,
-        clauses: Vec<(Role, Condition)>,
+        lists: Lists,
         annotations: BTreeMap<String, Template>,
         memory: Option<Memory>,
     ) -> Self {
@@ -173,7 +176,7 @@ impl Rule {
         Self {
             identity: Identity::new(place, rule.clone()),
             kind,
-            clauses: clauses.into(),
+            lists,
             memory,
             labels: severity.chain(labels).collect(),
             annotations,
@@ -227,11 +230,6 @@ impl Rule {
         self.counters.unrendered.load(Ordering::Relaxed)
     }
 
-    /// The condition that the rule is about.
-    pub(crate) fn condition(&self) -> &Condition {
-        &self.clauses[0].1
-    }
-
     /// What it has done since it was compiled.
     pub fn statistics(&self) -> Statistics {
         let Counters { fired, suppressed, dropped, last_match, .. } = &self.counters;
@@ -248,17 +246,35 @@ impl Rule {
         }
     }
 
+    /// The rule as it is written.
+    pub fn spec(&self) -> &EventRule {
+        &self.identity.0.spec
+    }
+
+    /// Which Events it sees.
+    pub fn scope(&self) -> &Scope {
+        &self.identity.0.place.scope
+    }
+
+    /// What its condition says of an Event, and why. Compiles the condition anew.
+    pub fn explain(&self, event: &(impl Fields + ?Sized)) -> Explanation {
+        let limits = Limits {
+            length: usize::MAX,
+            depth: usize::MAX,
+            pattern_size: usize::MAX,
+            patterns_size: usize::MAX,
+            ..Limits::default()
+        };
+        let condition = Condition::parse_with(&self.spec().condition, &limits, &self.lists);
+        condition.expect("it compiled when the rule was added").explain(event)
+    }
+
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
 
     pub(crate) fn memory(&self) -> Option<&Memory> {
         self.memory.as_ref()
-    }
-
-    /// The rule's conditions, the one that it is about first.
-    pub(crate) fn clauses(&self) -> &[(Role, Condition)] {
-        &self.clauses
     }
 
     /// Counts what became of one of its conditions.

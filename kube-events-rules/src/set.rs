@@ -12,8 +12,9 @@ use kube_events_core::{
 };
 
 use crate::{
-    Condition, Effects, Error, Limits, Lint, LintKind, Lists, Route, Routed, ScopeError, Subject,
-    Template, Verdict,
+    Condition, Effects, Error, Explanation, Limits, Lint, LintKind, Lists, Route, Routed,
+    ScopeError, Subject, Template, Verdict,
+    index::{self, Index},
     memory::{Memory, Wrong},
     overlap::Overlaps,
     rule::{Kind, Origin, Role, Rule, is_reserved},
@@ -52,18 +53,43 @@ pub struct RuleSet(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    cluster: Vec<Arc<Rule>>,
-    workspaces: HashMap<String, Vec<Arc<Rule>>>,
-    namespaces: HashMap<String, Vec<Arc<Rule>>>,
+    cluster: Bucket,
+    workspaces: HashMap<String, Bucket>,
+    namespaces: HashMap<String, Bucket>,
     /// The workspace of each namespace that has one.
     members: HashMap<String, String>,
     problems: Vec<Problem>,
+}
+
+/// The rules of one scope.
+#[derive(Debug, Default)]
+struct Bucket {
+    rules: Box<[Arc<Rule>]>,
+    clauses: Box<[Clause]>,
+    /// The conditions of the clauses.
+    index: Index,
+}
+
+/// Whose condition it is, and what for.
+#[derive(Clone, Copy, Debug)]
+struct Clause {
+    rule: u32,
+    role: Role,
+}
+
+/// A [`Bucket`] to which rules are added.
+#[derive(Debug, Default)]
+struct Draft {
+    rules: Vec<Arc<Rule>>,
+    clauses: Vec<Clause>,
+    index: index::Builder,
 }
 
 /// Collects rules; see [`RuleSet::builder`].
 #[derive(Debug, Default)]
 pub struct Builder {
     inner: Inner,
+    drafts: HashMap<Scope, Draft>,
     limits: Limits,
 }
 
@@ -184,20 +210,27 @@ impl RuleSet {
     /// matches.
     pub fn evaluate<'a>(&'a self, event: &'a Event) -> Outcome<'a> {
         let mut outcome = Outcome { event, found: Vec::new(), undecided: 0 };
-        for rules in self.in_scope(event.involved_object().namespace) {
+        for bucket in self.in_scope(event.involved_object().namespace) {
             let before = outcome.found.len();
-            outcome.undecided += look(rules, event, &mut outcome.found);
+            outcome.undecided += bucket.look(event, &mut outcome.found);
             judge(&mut outcome.found, before);
         }
         outcome
     }
 
     /// The rules that see what is about this namespace: of the cluster, of its workspace, its own.
-    fn in_scope(&self, namespace: &str) -> impl Iterator<Item = &[Arc<Rule>]> {
+    fn in_scope(&self, namespace: &str) -> impl Iterator<Item = &Bucket> {
         let Inner { cluster, workspaces, namespaces, members, .. } = &*self.0;
         let own = (!namespace.is_empty()).then(|| namespaces.get(namespace)).flatten();
         let workspace = members.get(namespace).and_then(|workspace| workspaces.get(workspace));
-        [Some(cluster), workspace, own].into_iter().flatten().map(Vec::as_slice)
+        [Some(cluster), workspace, own].into_iter().flatten()
+    }
+
+    /// What each rule says of an Event, and why: those of the scopes that the Event is in, in the order in
+    /// which they are evaluated. Costs far more than [`RuleSet::evaluate`], and counts nothing.
+    pub fn explain(&self, event: &Event) -> impl Iterator<Item = (&Rule, Explanation)> {
+        let rules = self.in_scope(event.involved_object().namespace).flat_map(|it| &it.rules);
+        rules.map(|rule| (&**rule, rule.explain(&Subject::new(event))))
     }
 
     /// All rules that count.
@@ -208,7 +241,7 @@ impl RuleSet {
     pub(crate) fn shared(&self) -> impl Iterator<Item = &Arc<Rule>> {
         let inner = &*self.0;
         let scoped = inner.workspaces.values().chain(inner.namespaces.values());
-        inner.cluster.iter().chain(scoped.flatten())
+        std::iter::once(&inner.cluster).chain(scoped).flat_map(|bucket| &bucket.rules)
     }
 
     /// The names of all sinks that routes lead to.
@@ -227,23 +260,46 @@ impl RuleSet {
     }
 }
 
-/// Evaluates the conditions of these rules, adds those that hold, and says how many could not be
-/// decided.
-fn look<'a>(rules: &'a [Arc<Rule>], event: &Event, found: &mut Vec<Found<'a>>) -> usize {
-    let subject = Subject::new(event);
-    let mut undecided = 0;
-    for rule in rules {
-        for (role, condition) in rule.clauses() {
-            let verdict = condition.evaluate(&subject);
-            rule.count(*role, verdict, event);
+// === impl Bucket ===
+
+impl Bucket {
+    /// Evaluates the conditions of all rules, adds those that hold, and says how many could not be
+    /// decided.
+    fn look<'a>(&'a self, event: &Event, found: &mut Vec<Found<'a>>) -> usize {
+        let mut undecided = 0;
+        let begin = found.len();
+        self.index.evaluate(&Subject::new(event), |clause, verdict| {
+            let Clause { rule, role } = self.clauses[clause];
+            let rule = &self.rules[rule as usize];
+            rule.count(role, verdict, event);
             match verdict {
-                Verdict::True => found.push(Found { rule, role: *role, route: Route::default() }),
+                Verdict::True => found.push(Found { rule, role, route: Route::default() }),
                 Verdict::Undecided(_) => undecided += 1,
                 Verdict::False => {}
             }
+        });
+        // In the order in which they were added.
+        found[begin..].sort_unstable_by_key(|found| (std::ptr::from_ref(found.rule), found.role));
+        undecided
+    }
+}
+
+// === impl Draft ===
+
+impl Draft {
+    fn push(&mut self, rule: Rule, clauses: &[(Role, Condition)]) {
+        let place = u32::try_from(self.rules.len()).expect("rules are limited in number");
+        self.rules.push(Arc::new(rule));
+        for (role, condition) in clauses {
+            self.clauses.push(Clause { rule: place, role: *role });
+            self.index.push(condition);
         }
     }
-    undecided
+
+    fn finish(self) -> Bucket {
+        let Self { rules, clauses, index } = self;
+        Bucket { rules: rules.into(), clauses: clauses.into(), index: index.build() }
+    }
 }
 
 /// Applies the drops and routes of one scope, of which `found` holds everything from `begin` on.
@@ -303,10 +359,10 @@ impl Builder {
                 number: *number,
             };
             *number += 1;
-            let rule = self.compile(place, written, &lists, &mut room);
-            if let (Some(rule), Some(scope)) = (rule, scope) {
-                overlaps.add(written, rule.condition());
-                self.inner.scope(scope).push(Arc::new(rule));
+            let compiled = self.compile(place, written, &lists, &mut room);
+            if let (Some((rule, clauses)), Some(scope)) = (compiled, scope) {
+                overlaps.add(written, &clauses[0].1);
+                self.drafts.entry(scope.clone()).or_default().push(rule, &clauses);
             }
         }
         for (rule, by) in overlaps.unreachable() {
@@ -400,7 +456,10 @@ impl Builder {
     }
 
     /// The set of all that was added.
-    pub fn build(self) -> RuleSet {
+    pub fn build(mut self) -> RuleSet {
+        for (scope, draft) in self.drafts {
+            *self.inner.scope(scope) = draft.finish();
+        }
         RuleSet(Arc::new(self.inner))
     }
 
@@ -411,7 +470,7 @@ impl Builder {
         rule: &EventRule,
         lists: &Lists,
         room: &mut usize,
-    ) -> Option<Rule> {
+    ) -> Option<(Rule, Vec<(Role, Condition)>)> {
         let limits = self.limits;
         let text: Arc<str> = rule.condition.as_str().into();
         let mut report_in = |text: &Arc<str>, kind| {
@@ -482,16 +541,16 @@ impl Builder {
             report(ProblemKind::NoName);
             return None;
         }
-        Some(Rule::new(place, rule, kind, clauses, templates, memory))
+        Some((Rule::new(place, rule, kind, lists.clone(), templates, memory), clauses))
     }
 }
 
 impl Inner {
-    fn scope(&mut self, scope: &Scope) -> &mut Vec<Arc<Rule>> {
+    fn scope(&mut self, scope: Scope) -> &mut Bucket {
         match scope {
             Scope::Cluster => &mut self.cluster,
-            Scope::Workspace(name) => self.workspaces.entry(name.clone()).or_default(),
-            Scope::Namespace(name) => self.namespaces.entry(name.clone()).or_default(),
+            Scope::Workspace(name) => self.workspaces.entry(name).or_default(),
+            Scope::Namespace(name) => self.namespaces.entry(name).or_default(),
         }
     }
 }
@@ -595,10 +654,21 @@ impl Problem {
             Scope, Setting, Template, TooMany, UnknownField, UnknownLint, Unreachable,
         };
         match self.kind {
-            Scope(_) | Condition(_) | Clause { .. } | Setting { .. } | Template { .. } => true,
-            TooMany { .. } | NoName | NoType(_) => true,
-            Lint(_) | ClauseLint { .. } | ReservedLabel(_) | UnknownField(_) => false,
-            MisspeltLabel(_) | Unreachable(_) | UnknownLint(_) => false,
+            Scope(_)
+            | Condition(_)
+            | Clause { .. }
+            | Setting { .. }
+            | Template { .. }
+            | TooMany { .. }
+            | NoName
+            | NoType(_) => true,
+            Lint(_)
+            | ClauseLint { .. }
+            | ReservedLabel(_)
+            | UnknownField(_)
+            | MisspeltLabel(_)
+            | Unreachable(_)
+            | UnknownLint(_) => false,
         }
     }
 

@@ -449,11 +449,11 @@ fn settings_that_cannot_be_used_are_told_with_what_was_meant() {
         ),
         (
             EventRule { absence: Some(absence("reason =")), ..plain() },
-            "in `absence.expected`: expected a string in double quotes",
+            "in `absence.expected`: expected a string in quotes",
         ),
         (
             EventRule { resolve: some("reason ="), ..plain() },
-            "in `resolve`: expected a string in double quotes",
+            "in `resolve`: expected a string in quotes",
         ),
     ] {
         let spec = RuleSpec { rules: vec![rule], ..RuleSpec::default() };

@@ -1,0 +1,145 @@
+//! Rules and Events as clusters with many tenants have them, the same in every run.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "each bench uses a part; these are benches")]
+
+use kube_events_core::{
+    Event,
+    crd::{EventRule, RuleSpec, RuleType},
+};
+use kube_events_rules::{Limits, RuleSet, Scope, default_rules};
+
+/// Reasons and messages of Kubernetes' own components; `{n}` becomes a number.
+const STORIES: [(&str, &str, &str); 16] = [
+    ("Normal", "Scheduled", "Successfully assigned shop-{n}/web-{n} to node-{n}"),
+    (
+        "Normal",
+        "Pulled",
+        "Container image \"registry.example/shop/web:1.{n}\" already present on machine",
+    ),
+    ("Normal", "Pulling", "Pulling image \"registry.example/shop/web:1.{n}\""),
+    ("Normal", "Created", "Created container: web-{n}"),
+    ("Normal", "Started", "Started container web-{n}"),
+    ("Normal", "Killing", "Stopping container web-{n}"),
+    ("Normal", "SuccessfulCreate", "Created pod: web-7d9f8c6b5-x{n}z"),
+    ("Normal", "ScalingReplicaSet", "Scaled up replica set web-7d9f8c6b5 from 1 to {n}"),
+    ("Normal", "LeaderElection", "controller-{n} became leader"),
+    (
+        "Warning",
+        "BackOff",
+        "Back-off restarting failed container web in pod web-{n}_shop-{n}(b1946ac9)",
+    ),
+    (
+        "Warning",
+        "Unhealthy",
+        "Readiness probe failed: HTTP probe failed with statuscode: 503 on port {n}",
+    ),
+    (
+        "Warning",
+        "FailedMount",
+        "MountVolume.SetUp failed for volume \"data-{n}\" : secret \"web\" not found",
+    ),
+    (
+        "Warning",
+        "FailedScheduling",
+        "0/{n} nodes are available: {n} Insufficient cpu. preemption: no victims found",
+    ),
+    (
+        "Warning",
+        "Failed",
+        "Failed to pull image \"registry.example/shop/web:{n}\": connection refused",
+    ),
+    ("Warning", "NodeNotReady", "Node node-{n} is not ready: container runtime is down"),
+    (
+        "Warning",
+        "Evicted",
+        "The node was low on resource: memory. Threshold quantity: {n}Mi, available: 90Mi",
+    ),
+];
+
+/// Decoded Events, with different objects and messages.
+pub(crate) fn events() -> Vec<Event> {
+    (0..4096_usize).map(event).collect()
+}
+
+fn event(n: usize) -> Event {
+    let (kind, reason, message) = STORIES[n * 7 % STORIES.len()];
+    let message = message.replace("{n}", &(n * 31 % 1009).to_string());
+    let value = serde_json::json!({
+        "kind": "Event", "apiVersion": "v1",
+        "metadata": {"name": format!("web-{n}.17c2a4"), "namespace": format!("shop-{}", n % 200),
+            "uid": format!("00000000-0000-0000-0000-{n:012}"), "resourceVersion": n.to_string()},
+        "involvedObject": {"kind": "Pod", "namespace": format!("shop-{}", n % 200),
+            "name": format!("web-{}", n * 13 % 3001), "uid": "a", "apiVersion": "v1"},
+        "reason": reason, "message": message, "type": kind, "count": n % 30 + 1,
+        "source": {"component": "kubelet", "host": format!("node-{}", n % 50)},
+        "firstTimestamp": "2026-01-02T03:04:05Z", "lastTimestamp": "2026-01-02T03:14:05Z",
+    });
+    Event::decode(value.to_string().as_bytes()).unwrap()
+}
+
+/// Four fifths compare a field and look for a text, three twentieths are `like`, one twentieth is `regex`.
+pub(crate) fn mixed(rules: usize) -> RuleSpec {
+    spec(rules, |n| {
+        let (_, reason, message) = STORIES[n % STORIES.len()];
+        let word = message.split(' ').max_by_key(|word| word.len()).unwrap().replace("{n}", "");
+        let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let number = n * 17 % 40_009;
+        match n % 20 {
+            0..8 => format!(r#"reason = "{reason}" and message contains "{word}-{number}""#),
+            8..13 => format!(
+                r#"involvedObject.namespace = "shop-{}" and message contains "{word} {n}""#,
+                n % 400
+            ),
+            13..16 => format!(
+                r#"type = "Warning" and involvedObject.name = "web-{number}" and message contains "container""#
+            ),
+            16 => format!(r#"reason = "{reason}" and involvedObject.name like "^web-{number}-*""#),
+            17 => format!(
+                r#"type = "Warning" and message like "*volume \\"data-{number}*not found*""#
+            ),
+            18 => format!(r#"involvedObject.kind = "Pod" and message like "*web-{number}?shop*""#),
+            _ => format!(
+                r#"reason = "{reason}" and message regex "exit code:? (1[0-9]{{2}}|[2-9]).*{number}""#
+            ),
+        }
+    })
+}
+
+/// Nothing but regular expressions, on one field.
+pub(crate) fn regexes(rules: usize) -> RuleSpec {
+    spec(rules, |n| match n % 4 {
+        0 => format!(r#"message regex "Back-off .* pod web-{n}_""#),
+        1 => format!(r#"message regex "(?i)probe failed: .*port {n}$""#),
+        2 => format!(r#"message regex "^(Failed|Error): (pull|mount)[a-z ]+{n}""#),
+        _ => format!(r#"message regex "[0-9]{{3}}-{n}-[a-z]+""#),
+    })
+}
+
+fn spec(rules: usize, condition: impl Fn(usize) -> String) -> RuleSpec {
+    let rules = (0..rules).map(|n| EventRule {
+        name: format!("rule-{n}"),
+        condition: condition(n),
+        enable: true,
+        r#type: Some(RuleType::Alert),
+        labels: [("severity".to_owned(), "warning".to_owned())].into(),
+        annotations: [("message".to_owned(), "%message".to_owned())].into(),
+        ..EventRule::default()
+    });
+    RuleSpec { rules: rules.collect(), ..RuleSpec::default() }
+}
+
+/// The rules, for the whole cluster, so that each Event meets all of them.
+pub(crate) fn compiled(spec: &RuleSpec) -> RuleSet {
+    let limits = Limits { rules: usize::MAX, patterns_size: usize::MAX, ..Limits::default() };
+    let mut builder = RuleSet::builder().limits(limits);
+    builder.add("rules", "bench", &Scope::Cluster, spec);
+    let rules = builder.build();
+    let errors: Vec<_> = rules.problems().iter().filter(|problem| problem.is_error()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    rules
+}
+
+/// The rules that come with the programs.
+pub(crate) fn defaults() -> RuleSet {
+    compiled(&default_rules())
+}

@@ -1,0 +1,88 @@
+//! What rules cost an Event that is decoded already, and what it costs to compile them.
+
+use std::{
+    cell::Cell,
+    hint::black_box,
+    sync::{Arc, RwLock},
+};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use kube_events_core::{Event, crd::RuleSpec};
+use kube_events_rules::{Condition, RuleSet, Subject};
+
+mod common;
+
+/// One Event after the other, as often as it is asked for.
+fn in_turn<'a>(events: &'a [Event]) -> impl Fn() -> &'a Event {
+    let at = Cell::new(0);
+    move || {
+        at.set((at.get() + 1) % events.len());
+        &events[at.get()]
+    }
+}
+
+fn evaluate(c: &mut Criterion) {
+    let events = common::events();
+    let mut group = c.benchmark_group("evaluate");
+    group.throughput(Throughput::Elements(1));
+    let mut run = |name: &str, rules: &RuleSet| {
+        let matched = events.iter().filter(|event| !rules.evaluate(event).matched().is_empty());
+        println!("evaluate/{name}: {} of {} Events match a rule", matched.count(), events.len());
+        let event = in_turn(&events);
+        group.bench_function(name, |b| {
+            b.iter(|| black_box(rules.evaluate(event()).matched().len()));
+        });
+    };
+    run("default", &common::defaults());
+    for rules in [100, 1_000, 10_000] {
+        run(&rules.to_string(), &common::compiled(&common::mixed(rules)));
+    }
+    run("all_regex_1000", &common::compiled(&common::regexes(1_000)));
+    for (name, spec) in [
+        ("reference_default", kube_events_rules::default_rules()),
+        ("reference_1000", common::mixed(1_000)),
+        ("reference_10000", common::mixed(10_000)),
+    ] {
+        let rules = parsed(&spec);
+        let event = in_turn(&events);
+        group.bench_function(name, |b| b.iter(|| black_box(walk(&rules, event()))));
+    }
+}
+
+/// The plain evaluator: each condition for itself, one after the other.
+fn walk(conditions: &[Condition], event: &Event) -> usize {
+    let subject = Subject::new(event);
+    conditions.iter().filter(|condition| condition.evaluate(&subject).matches()).count()
+}
+
+fn parsed(spec: &RuleSpec) -> Vec<Condition> {
+    let texts = spec.rules.iter().filter(|rule| rule.enable);
+    texts.map(|rule| Condition::parse(&rule.condition).expect("a condition")).collect()
+}
+
+fn compile(c: &mut Criterion) {
+    let spec = common::mixed(10_000);
+    let mut group = c.benchmark_group("compile");
+    group.sample_size(10);
+    group.bench_function("10000", |b| b.iter(|| common::compiled(&spec)));
+}
+
+/// What an evaluation costs while sets of 10,000 rules take each other's place.
+fn swap(c: &mut Criterion) {
+    let events = common::events();
+    let sets = [common::compiled(&common::mixed(10_000)), common::compiled(&common::mixed(10_000))];
+    let current = Arc::new(RwLock::new(sets[0].clone()));
+    let event = in_turn(&events);
+    let turn = Cell::new(0);
+    c.bench_function("swap/10000", |b| {
+        b.iter(|| {
+            turn.set(turn.get() + 1);
+            *current.write().expect("nobody panics") = sets[turn.get() % 2].clone();
+            let rules = current.read().expect("nobody panics").clone();
+            black_box(rules.evaluate(event()).matched().len())
+        });
+    });
+}
+
+criterion_group!(benches, evaluate, compile, swap);
+criterion_main!(benches);
