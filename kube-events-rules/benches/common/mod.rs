@@ -95,7 +95,7 @@ pub(crate) fn mixed(rules: usize) -> RuleSpec {
             ),
             16 => format!(r#"reason = "{reason}" and involvedObject.name like "^web-{number}-*""#),
             17 => format!(
-                r#"type = "Warning" and message like "*volume \\"data-{number}*not found*""#
+                r#"type = "Warning" and message like "*volume data-{number}*not found*""#
             ),
             18 => format!(r#"involvedObject.kind = "Pod" and message like "*web-{number}?shop*""#),
             _ => format!(
