@@ -66,13 +66,14 @@ impl Candidate {
         let mut seen: Option<Seen> = None;
         info!(lease = self.name, "waiting to lead");
         loop {
-            match self.attempt(&mut seen).await {
-                Ok(Some(lease)) => {
+            match timeout(RENEW, self.attempt(&mut seen)).await {
+                Ok(Ok(Some(lease))) => {
                     info!(lease = self.name, identity = self.identity, "leading");
                     return lease;
                 }
-                Ok(None) => {}
-                Err(error) => warn!(%error, lease = self.name, "cannot get the lease"),
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => warn!(%error, lease = self.name, "cannot get the lease"),
+                Err(_) => warn!(lease = self.name, "no answer to the question for the lease"),
             }
             sleep(RETRY).await;
         }
@@ -179,8 +180,13 @@ impl Candidate {
     ///
     /// # Errors
     ///
-    /// Those of the API server.
+    /// Those of the API server, and if there is no answer.
     pub(crate) async fn release(&self) -> anyhow::Result<()> {
+        let released = timeout(RENEW, self.let_go()).await;
+        released.with_context(|| format!("the lease {} could not be released", self.name))?
+    }
+
+    async fn let_go(&self) -> anyhow::Result<()> {
         let mut lease = self.leases.get(self.name).await.context("cannot read the lease")?;
         let Some(spec) = lease.spec.as_mut() else { return Ok(()) };
         if spec.holder_identity.as_deref() != Some(&self.identity) {
@@ -190,5 +196,28 @@ impl Candidate {
         spec.renew_time = Some(MicroTime(Timestamp::now()));
         self.leases.replace(self.name, &PostParams::default(), &lease).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::Config;
+    use kube_events_testkit::{ApiServer, Fault};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_not_answered_asks_again() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let server = ApiServer::builder().start().await.unwrap();
+        server.create_namespace("logging");
+        let client = Client::try_from(Config::new(server.url().parse().unwrap())).unwrap();
+        let candidate = Candidate::new(&client, "logging", "lease");
+        let minute = Duration::from_secs(60);
+        server.inject(Fault::silence().path("/leases/"));
+        timeout(minute, candidate.lead()).await.expect("it leads");
+        server.inject(Fault::silence().path("/leases/"));
+        let released = timeout(minute, candidate.release()).await.expect("it ends");
+        assert!(released.is_err());
     }
 }
