@@ -19,6 +19,11 @@ pub(crate) const APPLIED: &str = "events.kubesphere.io/applied";
 pub(crate) const PORT: u16 = 8443;
 pub(crate) const PORT_NAME: &str = "http";
 
+/// The name of a binding to a role, for an object.
+pub(crate) fn binding(role: &str, kind: &str, namespace: &str, name: &str) -> String {
+    format!("{role}:{}:{namespace}:{name}", kind.to_lowercase())
+}
+
 /// A kind of program, by the names that the Go project's operator gave to its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Program {

@@ -78,9 +78,13 @@ async fn sweep(context: &Context) -> Result<(), kube::Error> {
     failed.map_or(Ok(()), Err)
 }
 
+/// What its labels say, if its name agrees: somebody may have made a copy of a binding.
 fn owner(binding: &DynamicObject) -> Option<Owner> {
     let label = |key: &str| binding.labels().get(key).cloned();
-    Some((label(names::OWNER_KIND)?, label(names::OWNER_NAMESPACE)?, label(names::OWNER_NAME)?))
+    let (kind, namespace, name) =
+        (label(names::OWNER_KIND)?, label(names::OWNER_NAMESPACE)?, label(names::OWNER_NAME)?);
+    let end = names::binding("", &kind, &namespace, &name);
+    binding.name_any().ends_with(&end).then_some((kind, namespace, name))
 }
 
 /// Deletes those of one object's bindings that it does not ask for.

@@ -64,7 +64,6 @@ fn binding<K: Resource<DynamicType = ()>>(
             names::OWNER_NAME: parent.name,
         }),
     );
-    let kind = parent.program.kind.to_lowercase();
     // A namespaced install ships Roles, and all that it binds is in the object's own namespace.
     let (role_kind, ownership) = if namespaced {
         ("Role", Ownership::Object)
@@ -74,7 +73,7 @@ fn binding<K: Resource<DynamicType = ()>>(
     Child {
         resource: ApiResource::erase::<K>(&()),
         namespace: namespace.map(str::to_owned),
-        name: format!("{role}:{kind}:{}:{}", parent.namespace, parent.name),
+        name: names::binding(role, parent.program.kind, parent.namespace, parent.name),
         ownership,
         object: Some(json!({
             "metadata": {"labels": labels},

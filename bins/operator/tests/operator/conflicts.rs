@@ -121,6 +121,20 @@ async fn of_two_objects_of_one_name_the_older_has_the_children() {
     assert_eq!(cluster.condition("Exporter", "events", "Degraded"), "!AsExpected");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_a_binding_is_somebody_elses() {
+    let cluster = Cluster::new().await;
+    cluster.create("Exporter", "exporter", &exporter());
+    let _operator = cluster.started().await;
+    let name = "kube-events-exporter:exporter:logging:exporter";
+    let mut copy = cluster.server.get("ClusterRoleBinding", "", name).unwrap();
+    let labels = copy["metadata"]["labels"].clone();
+    copy["metadata"] = json!({"name": "auditors", "labels": labels});
+    cluster.server.create(copy).unwrap();
+    cluster.quiet().await;
+    assert!(cluster.server.get("ClusterRoleBinding", "", "auditors").is_ok());
+}
+
 /// As the Go project's operator leaves it: written by update, with a reloader beside the exporter,
 /// and a finalizer that nobody takes off.
 async fn former(cluster: &Cluster) -> Value {
