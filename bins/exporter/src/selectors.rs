@@ -82,7 +82,10 @@ fn label(term: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     if let Some(number) = rest.strip_prefix(['<', '>']) {
-        return number.trim_ascii().parse::<i64>().map(drop).context("no whole number");
+        let number = number.trim_ascii();
+        number.parse::<i64>().context("no whole number")?;
+        // Also here it has to be a label's value, so without a sign.
+        return label_value(number);
     }
     for operator in ["==", "=", "!="] {
         if let Some(value) = rest.strip_prefix(operator) {
@@ -195,7 +198,7 @@ mod tests {
             "app in ()",
             "app in(web)",
             "example.com/App_1.b=a.b-c",
-            "count>3,count < -4",
+            "count>3,count < 4",
         ] {
             labels(selector).unwrap();
         }
@@ -233,6 +236,8 @@ mod tests {
             "a inb (c)",
             "a>b",
             "a>",
+            "count < -4",
+            "count>+5",
             "a=ü",
             "(a)",
         ] {
