@@ -10,20 +10,18 @@ use futures::{Stream, StreamExt as _, future::Either, stream};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    core::{
-        DeserializeGuard, PartialObjectMeta, Selector, SelectorExt as _,
-        error_boundary::InvalidObject,
-    },
+    core::{ApiResource, DeserializeGuard, Object, PartialObjectMeta, Selector, SelectorExt as _},
     runtime::{
         WatchStreamExt as _,
         watcher::{self, Config, Event, watcher},
     },
 };
 use kube_events_core::crd::{Rule, RuleSpec};
+use serde::de::IgnoredAny;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::{Limits, Object, RuleSet, scope::WORKSPACE_LABEL};
+use crate::{Limits, RuleSet, scope::WORKSPACE_LABEL, set};
 
 /// Which Rule objects count.
 #[derive(Clone, Debug)]
@@ -60,14 +58,15 @@ pub fn rules(
 
 async fn follow(client: Client, options: LiveOptions, sender: watch::Sender<Option<RuleSet>>) {
     let mut namespaces = Mirror::default();
+    let kind = ApiResource::erase::<Rule>(&());
     let (rules, labels) = if let Some(namespace) = &options.namespace {
         namespaces.now.insert(namespace.clone(), BTreeMap::new());
         namespaces.listed = true;
-        (Api::<Stored>::namespaced(client, namespace), stream::pending().left_stream())
+        (Api::<Stored>::namespaced_with(client, namespace, &kind), stream::pending().left_stream())
     } else {
         let all = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
         let labels = changes(watcher(all, Config::default()), "namespaces");
-        (Api::<Stored>::all(client), labels.right_stream())
+        (Api::<Stored>::all_with(client, &kind), labels.right_stream())
     };
     let rules = changes(watcher(rules, Config::default()), "Rules").map(Either::Left);
     let mut changes = std::pin::pin!(stream::select(rules, labels.map(Either::Right)));
@@ -98,19 +97,19 @@ fn changes<K: Send + 'static>(
 }
 
 /// A Rule as it is stored. Another release may have written it, and what cannot be read must not hide
-/// the others.
-type Stored = DeserializeGuard<Rule>;
+/// the others. Its status is the operator's.
+type Stored = DeserializeGuard<Object<RuleSpec, IgnoredAny>>;
 
-/// Nothing follows from an object that cannot be read.
-fn unread(invalid: InvalidObject) -> Rule {
-    let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
-    warn!(namespace, name, error = invalid.error, "a Rule cannot be read, and does not count");
-    Rule { metadata: invalid.metadata, spec: RuleSpec::default(), status: None }
+/// What counts of a Rule: its labels, its annotations, and its spec, or why that cannot be read.
+struct Known {
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    spec: Result<RuleSpec, String>,
 }
 
 struct State {
     options: LiveOptions,
-    rules: Mirror<(String, String), Rule>,
+    rules: Mirror<(String, String), Known>,
     namespaces: Mirror<String, BTreeMap<String, String>>,
 }
 
@@ -131,10 +130,10 @@ impl State {
     ) -> bool {
         match change {
             Either::Left(event) => self.rules.apply(event, |stored| {
-                let mut rule = stored.0.unwrap_or_else(unread);
-                rule.metadata.managed_fields = None;
-                let key = (rule.namespace().unwrap_or_default(), rule.name_any());
-                (key, rule)
+                let key = (stored.namespace().unwrap_or_default(), stored.name_any());
+                let (labels, annotations) = (stored.labels().clone(), stored.annotations().clone());
+                let spec = stored.0.map(|rule| rule.spec).map_err(|invalid| invalid.error);
+                (key, Known { labels, annotations, spec })
             }),
             Either::Right(event) => self.namespaces.apply(event, |namespace| {
                 (namespace.name_any(), namespace.metadata.labels.unwrap_or_default())
@@ -153,22 +152,30 @@ impl State {
                 builder.member(namespace, workspace);
             }
         }
-        let mut rules: Vec<_> =
-            self.rules.now.iter().filter(|(_, rule)| self.counts(rule)).collect();
+        let mut rules: Vec<_> = self
+            .rules
+            .now
+            .iter()
+            .filter(|((namespace, _), rule)| self.counts(namespace, rule))
+            .collect();
         rules.sort_by_key(|(key, _)| *key);
         for ((namespace, name), rule) in rules {
-            let rules_namespace = &self.options.rules_namespace;
-            let (labels, annotations) = (rule.labels(), rule.annotations());
-            let object = Object { namespace, name, labels, annotations };
-            builder.add_object(&object, rules_namespace, &rule.spec);
+            match &rule.spec {
+                Ok(spec) => {
+                    let rules_namespace = &self.options.rules_namespace;
+                    let (labels, annotations) = (&rule.labels, &rule.annotations);
+                    let object = set::Object { namespace, name, labels, annotations };
+                    builder.add_object(&object, rules_namespace, spec);
+                }
+                Err(error) => builder.add_unread((namespace, name), error),
+            }
         }
         builder.build()
     }
 
-    fn counts(&self, rule: &Rule) -> bool {
-        let namespace = rule.metadata.namespace.as_deref().unwrap_or_default();
+    fn counts(&self, namespace: &str, rule: &Known) -> bool {
         let namespace = self.namespaces.now.get(namespace);
-        self.options.rule_selector.matches(rule.labels())
+        self.options.rule_selector.matches(&rule.labels)
             && namespace.is_some_and(|labels| self.options.rule_namespace_selector.matches(labels))
     }
 }

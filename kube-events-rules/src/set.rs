@@ -138,6 +138,8 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProblemKind {
+    /// The object cannot be read, so no rule of it counts.
+    Unread(String),
     /// No rule of the object counts.
     Scope(ScopeError),
     /// The rule does not count.
@@ -450,6 +452,17 @@ impl Builder {
         }
     }
 
+    /// Reports an object that cannot be read, and why.
+    pub fn add_unread(&mut self, (namespace, object): (&str, &str), error: &str) {
+        self.inner.problems.push(Problem {
+            namespace: namespace.to_owned(),
+            object: object.to_owned(),
+            rule: None,
+            condition: None,
+            kind: ProblemKind::Unread(error.to_owned()),
+        });
+    }
+
     /// Says that a namespace belongs to a workspace.
     pub fn member(&mut self, namespace: &str, workspace: &str) {
         self.inner.members.insert(namespace.to_owned(), workspace.to_owned());
@@ -651,10 +664,11 @@ impl Problem {
     pub fn is_error(&self) -> bool {
         use ProblemKind::{
             Clause, ClauseLint, Condition, Lint, MisspeltLabel, NoName, NoType, ReservedLabel,
-            Scope, Setting, Template, TooMany, UnknownField, UnknownLint, Unreachable,
+            Scope, Setting, Template, TooMany, UnknownField, UnknownLint, Unreachable, Unread,
         };
         match self.kind {
-            Scope(_)
+            Unread(_)
+            | Scope(_)
             | Condition(_)
             | Clause { .. }
             | Setting { .. }
@@ -711,6 +725,7 @@ impl ProblemKind {
     /// A name for programs; of a hint, that by which it can be allowed.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Unread(_) => "unread",
             Self::Scope(_) => "invalid-scope",
             Self::Condition(error) | Self::Clause { error, .. } => error.kind().name(),
             Self::Setting { .. } => "invalid-setting",
@@ -743,6 +758,7 @@ pub fn lint_names() -> impl Iterator<Item = &'static str> {
 impl fmt::Display for ProblemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unread(error) => write!(f, "the object cannot be read: {error}"),
             Self::Scope(error) => error.fmt(f),
             Self::Condition(error) => error.fmt(f),
             Self::Template { annotation, error, .. } => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::{Client, Config, core::Selector};
 use kube_events_rules::{
-    Limits,
+    Limits, Problem,
     live::{self, LiveOptions},
 };
 use kube_events_testkit::ApiServer;
@@ -32,7 +32,9 @@ async fn an_object_that_cannot_be_read_hides_no_other() {
             {"name": name, "type": "alert", "enable": true, "condition": "count > 3"},
         ]})
     };
-    server.create(rule("good", &good("Listed"))).unwrap();
+    let mut listed = rule("good", &good("Listed"));
+    listed["status"] = json!({"conditions": "of another release"});
+    server.create(listed).unwrap();
     let client = Client::try_from(Config::new(server.url().parse().unwrap())).unwrap();
     let options = LiveOptions {
         namespace: None,
@@ -53,6 +55,13 @@ async fn an_object_that_cannot_be_read_hides_no_other() {
         server.create(rule(next, &good("Watched"))).unwrap();
     }
     let wanted = rules.wait_for(|set| set.as_ref().is_some_and(|it| it.rules().count() == 3));
-    timeout(LIMIT, wanted).await.unwrap().unwrap();
+    let set = timeout(LIMIT, wanted).await.unwrap().unwrap().clone().unwrap();
+    let problems: Vec<_> = set.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(
+        problems[0].starts_with("Rule shop/strange: the object cannot be read: "),
+        "{problems:?}"
+    );
+    assert!(set.problems().iter().all(Problem::is_error));
     work.abort();
 }
