@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use kube::{Resource, core::ObjectMeta};
 use kube_events_core::crd::{Status, Workload};
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::former;
@@ -25,19 +25,23 @@ pub(crate) struct Stored<M, S = Status> {
 impl<'de, M, S> Deserialize<'de> for Stored<M, S>
 where
     M: DeserializeOwned,
-    S: DeserializeOwned + Serialize,
+    S: DeserializeOwned,
 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        struct Text<S> {
+        struct Text {
             metadata: ObjectMeta,
             #[serde(default)]
             spec: Value,
-            status: Option<S>,
+            status: Option<Value>,
         }
-        let Text { metadata, mut spec, status } = Text::deserialize(deserializer)?;
+        let Text { mut metadata, mut spec, status } = Text::deserialize(deserializer)?;
+        // Nobody looks at it, and it is larger than the rest.
+        metadata.managed_fields = None;
+        // What cannot be read is written anew.
+        let status = status.and_then(|status| serde_json::from_value(status).ok());
         let adjusted = former::adjust(&mut spec);
-        let whole = json!({ "metadata": metadata, "spec": spec, "status": status });
+        let whole = json!({ "metadata": metadata, "spec": spec });
         let read = read(whole);
         Ok(Self { metadata, status, adjusted, read })
     }

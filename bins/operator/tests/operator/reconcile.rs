@@ -189,6 +189,24 @@ async fn what_another_release_wrote_is_told_and_holds_nothing_else_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_status_that_cannot_be_read_is_written_anew_and_holds_nothing_else_up() {
+    let cluster = Cluster::new().await;
+    let _operator = cluster.started().await;
+    for (kind, spec) in [("Exporter", exporter()), ("Rule", json!({"rules": []}))] {
+        cluster.create(kind, "later", &spec);
+        let status = json!({"conditions": [{"type": "Later", "since": 1}]});
+        cluster.tell_status("events.kubesphere.io/v1alpha1", kind, "later", &status).await;
+    }
+    cluster.create("Rule", "rule", &json!({"rules": []}));
+    cluster.create("Ruler", "ruler", &ruler());
+    cluster.quiet().await;
+    assert!(cluster.has("Deployment", "later") && cluster.has("Deployment", "ruler"));
+    assert_eq!(cluster.condition("Exporter", "later", "Degraded"), "!AsExpected");
+    assert_eq!(cluster.condition("Rule", "later", "Accepted"), "Accepted");
+    assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "Accepted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rule_is_told_whether_it_counts_and_who_looks_at_it() {
     let cluster = Cluster::new().await;
     let rule = |condition: &str| {
