@@ -202,11 +202,21 @@ impl ApplyError {
             || status.code == 422 && causes.any(|cause| cause.field == "metadata.uid")
     }
 
-    /// Whether the API server did not answer, or asked for patience.
+    /// The kind of the child.
+    pub(crate) fn kind(&self) -> &str {
+        match self {
+            Self::NotOurs { kind, .. }
+            | Self::NoNamespace { kind, .. }
+            | Self::NoRole { kind, .. }
+            | Self::Api { kind, .. } => kind,
+        }
+    }
+
+    /// Whether the API server did not answer, asked for patience, or had a newer object.
     pub(crate) fn is_unanswered(&self) -> bool {
         let Self::Api { source, .. } = self else { return false };
         match source {
-            kube::Error::Api(status) => status.code == 429,
+            kube::Error::Api(status) => matches!(status.code, 409 | 429),
             kube::Error::HyperError(_) | kube::Error::Service(_) => true,
             _ => false,
         }

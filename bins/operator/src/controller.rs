@@ -212,7 +212,7 @@ impl Context {
         let owner = Owner::of(object);
         let desired = self.asked(object);
         let mut failed = None;
-        let trouble = match &desired {
+        let mut trouble = match &desired {
             Err(trouble) => Some(trouble.clone()),
             Ok(desired) => {
                 let (mut done, mut taken) = (Vec::new(), Vec::new());
@@ -242,12 +242,26 @@ impl Context {
             }
         };
         let deployments = Api::<Deployment>::namespaced(self.client.clone(), &namespace);
-        let deployment = deployments.get_opt(&owner.name).await.map_err(ReconcileError::Status)?;
+        let (deployment, is_seen) = match deployments.get_opt(&owner.name).await {
+            Ok(deployment) => (deployment, true),
+            Err(source) => {
+                let (kind, place) =
+                    ("Deployment".to_owned(), format!("{namespace}/{}", owner.name));
+                let error = ApplyError::Api { kind, place, source };
+                if error.is_unanswered() || reason(&error) == status::API_SERVER {
+                    return Err(error.into());
+                }
+                trouble = trouble.or_else(|| trouble_of(std::slice::from_ref(&error)));
+                failed = failed.or(Some(error));
+                (None, false)
+            }
+        };
         let deployment = deployment.filter(|deployment| {
             deployment.owner_references().iter().any(|reference| reference.uid == owner.uid)
         });
         let pods = Pods {
             deployment: deployment.as_ref(),
+            is_seen,
             adjusted: &object.adjusted,
             narrowed: desired.as_ref().ok().and_then(|desired| desired.narrowed.as_deref()),
             image: desired.as_ref().ok().map(|desired| &desired.image),
@@ -296,8 +310,9 @@ impl Context {
             object.desired(&self.settings, &self.sinks).map_err(|error| error.to_string())
         });
         desired.map_err(|error| Trouble {
-            reason: "InvalidConfig",
+            reason: status::INVALID,
             message: format!("{error}; what was there before stays"),
+            blocks: true,
         })
     }
 
@@ -312,6 +327,7 @@ impl Context {
                     "the {kind} {} is older and has the Deployment of this name; rename one of them",
                     owner.name
                 ),
+                blocks: true,
             })
         };
         if owner.kind == Exporter::PROGRAM.kind {
@@ -420,17 +436,25 @@ fn within_kind(client: &Client, settings: &Settings, kind: &ApiResource) -> Api<
     }
 }
 
+/// The reason is the first error's of those that somebody has to do something about, if there is one.
 fn trouble_of(errors: &[ApplyError]) -> Option<Trouble> {
-    let first = errors.first()?;
-    let reason = match first {
+    let lasts = |error: &&ApplyError| reason(error) != status::API_SERVER;
+    let reason = reason(errors.iter().find(lasts).or(errors.first())?);
+    // The words of an API server that fails may be others each time, a port for example. Beside what
+    // lasts they would be a new status each time.
+    let told = errors.iter().filter(|error| reason == status::API_SERVER || lasts(error));
+    let message = told.map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    Some(Trouble { reason, message, blocks: errors.iter().any(ApplyError::blocks) })
+}
+
+fn reason(error: &ApplyError) -> &'static str {
+    match error {
         ApplyError::NotOurs { .. } => "NameConflict",
         ApplyError::NoNamespace { .. } => "NoNamespace",
         ApplyError::NoRole { .. } => "MissingRights",
         ApplyError::Api { source: kube::Error::Api(status), .. } => reason_of(status),
-        ApplyError::Api { .. } => "ApiServer",
-    };
-    let message = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    Some(Trouble { reason, message })
+        ApplyError::Api { .. } => status::API_SERVER,
+    }
 }
 
 /// A 403 is also what a quota and others' policies answer; of rights it speaks in words alone.
@@ -438,7 +462,7 @@ fn reason_of(status: &ApiStatus) -> &'static str {
     match status.code {
         403 if lacks_rights(&status.message) => "MissingRights",
         403 | 422 => "Refused",
-        _ => "ApiServer",
+        _ => status::API_SERVER,
     }
 }
 
@@ -449,12 +473,24 @@ fn lacks_rights(message: &str) -> bool {
         || message.contains("attempting to grant RBAC permissions not currently held")
 }
 
+/// What the pods and their rights stand on.
+const BASE: [&str; 2] = ["ServiceAccount", "ConfigMap"];
+
+// === impl ApplyError ===
+
+impl ApplyError {
+    /// Whether the pods are not as the spec says, for it.
+    fn blocks(&self) -> bool {
+        let kind = self.kind();
+        kind == "Deployment" || BASE.contains(&kind)
+    }
+}
+
 // === impl Child ===
 
 impl crate::children::Child {
-    /// Whether the pods and their rights stand on it.
     fn is_base(&self) -> bool {
-        ["ServiceAccount", "ConfigMap"].contains(&self.resource.kind.as_str())
+        BASE.contains(&self.resource.kind.as_str())
     }
 
     fn describe(&self) -> String {
@@ -469,14 +505,38 @@ impl crate::children::Child {
 mod tests {
     use super::*;
 
+    fn refused(kind: &str, code: u16, message: &str) -> ApplyError {
+        let source = kube::Error::Api(ApiStatus::failure(message, "").with_code(code).boxed());
+        ApplyError::Api { kind: kind.to_owned(), place: "logging/exporter".to_owned(), source }
+    }
+
+    #[test]
+    fn what_lasts_is_told_and_whether_the_pods_are_as_the_spec_says() {
+        let aside = || refused("RoleBinding", 500, "10.0.0.5:41234: reset");
+        let told = |errors: &[ApplyError]| {
+            let trouble = trouble_of(errors).unwrap();
+            (trouble.reason, trouble.message, trouble.blocks)
+        };
+        let (reason, message, blocks) = told(&[aside(), aside()]);
+        assert_eq!((reason, message.matches("41234").count(), blocks), ("ApiServer", 2, false));
+        for kind in ["ServiceAccount", "ConfigMap", "Deployment"] {
+            let (reason, message, blocks) = told(&[aside(), refused(kind, 422, "wrong")]);
+            let wanted = format!("{kind} logging/exporter: wrong");
+            assert_eq!((reason, message, blocks), ("Refused", wanted, true));
+        }
+    }
+
+    #[test]
+    fn a_conflict_passes_by_itself() {
+        let passes = |code| refused("Deployment", code, "").is_unanswered();
+        assert!(passes(409) && passes(429));
+        assert!(!passes(403) && !passes(500));
+    }
+
     #[test]
     fn only_rbac_says_that_rights_are_missing() {
         let reason = |code: u16, message: &str| {
-            let status = ApiStatus::failure(message, "").with_code(code);
-            let source = kube::Error::Api(status.boxed());
-            let (kind, place) = ("Deployment".to_owned(), "logging/exporter".to_owned());
-            let error = ApplyError::Api { kind, place, source };
-            let trouble = trouble_of(&[error]).unwrap();
+            let trouble = trouble_of(&[refused("Deployment", code, message)]).unwrap();
             assert_eq!(trouble.message, format!("Deployment logging/exporter: {message}"));
             trouble.reason
         };

@@ -7,11 +7,14 @@ use kube::{
 };
 use tracing::debug;
 
+use crate::status::shortened;
+
 /// Who they are from. It is a name for all versions; which pod it was is the instance.
 const CONTROLLER: &str = "events.kubesphere.io/operator";
 
-/// The longest note that the API server takes is 1,024 bytes.
-const MAX_NOTE: usize = 1000;
+/// The longest note and action that the API server takes, in bytes.
+const MAX_NOTE: usize = 1024;
+const MAX_ACTION: usize = 128;
 
 /// Writes them, in the name of this operator.
 pub(crate) fn recorder(client: &Client) -> Recorder {
@@ -30,8 +33,9 @@ pub(crate) async fn publish(
     let event = Event {
         type_: kind,
         reason: reason.to_owned(),
-        note: Some(note.chars().take(MAX_NOTE).collect()),
-        action: "Reconcile".to_owned(),
+        note: Some(shortened(note.to_owned(), MAX_NOTE)),
+        // Of two that differ in their notes alone the second would be the first once more.
+        action: shortened(note.to_owned(), MAX_ACTION),
         secondary: None,
     };
     if let Err(error) = recorder.publish(&event, regarding).await {

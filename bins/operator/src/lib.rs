@@ -188,7 +188,7 @@ async fn work(
     let exporting = controller::run(exporters, kinds, Arc::clone(&context), ended());
     let ruling = controller::run(rulers, kinds, Arc::clone(&context), ended());
     let again = every_rule.rings();
-    let telling = rules::run(rules, again, Arc::clone(&context), namespaces, ended());
+    let telling = rules::run(rules, again, Arc::clone(&context), namespaces, shutdown.clone());
     let sweeping = sweep::run(Arc::clone(&context), bindings.rings());
 
     let work = async { futures::join!(exporting, ruling, telling) };

@@ -27,7 +27,12 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Settings, controller::within, names, object::Stored, rules::Namespaces, status::is_available,
+    Settings,
+    controller::within,
+    names,
+    object::Stored,
+    rules::Namespaces,
+    status::{is_available, runs_otherwise},
 };
 
 /// How long after a ring it is heard, so that many changes at once are looked at once.
@@ -58,7 +63,7 @@ impl Bell {
 }
 
 /// All objects of a kind, and a future that keeps them and rings when one comes, changes its spec or
-/// whether it is available, or goes. Whoever hears it finds the change in the store.
+/// what its pods do, or goes. Whoever hears it finds the change in the store.
 pub(crate) fn of_objects<M>(
     client: &Client,
     settings: &Settings,
@@ -69,7 +74,8 @@ where
     M: Clone + fmt::Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let look = |object: &Stored<M>| {
-        (object.meta().generation, object.uid(), is_available(object.status.as_ref()))
+        let status = object.status.as_ref();
+        (object.meta().generation, object.uid(), is_available(status), runs_otherwise(status))
     };
     kept(within(client, settings), watcher::Config::default(), look, bells)
 }

@@ -19,13 +19,14 @@ use kube::{
 use kube_events_core::crd::{Rule, RuleStatus, Ruler, RulerSpec};
 use kube_events_rules::{Object, Problem, ProblemKind, RuleSet, SCOPE_LABEL, Scope, ScopeError};
 use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
     Settings,
     controller::{Context, is_outdated, status_patch},
     object::Stored,
-    status::{Finding, conditions, is_available},
+    status::{Finding, conditions, is_available, runs_otherwise},
 };
 
 /// How many Rules are looked at at a time.
@@ -57,16 +58,16 @@ pub(crate) async fn run(
     again: impl Stream<Item = ()> + Send + 'static,
     shared: Arc<Context>,
     namespaces: Namespaces,
-    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+    shutdown: CancellationToken,
 ) {
     let metrics = shared.metrics.clone();
-    let known = known(namespaces.clone()).boxed().shared();
+    let known = known(namespaces.clone(), shutdown.clone()).boxed().shared();
     let context = Arc::new(RuleContext { shared, namespaces, known });
     let rules = controller.store();
     controller
         .with_config(ControllerConfig::default().concurrency(CONCURRENCY))
         .reconcile_all_on(again)
-        .graceful_shutdown_on(shutdown)
+        .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(reconcile, error_policy, context)
         .for_each(|result| {
             metrics.managed("Rule", rules.len());
@@ -78,10 +79,12 @@ pub(crate) async fn run(
         .await;
 }
 
-async fn known(namespaces: Namespaces) -> bool {
-    match namespaces {
-        Some(namespaces) => namespaces.wait_until_ready().await.is_ok(),
-        None => true,
+/// Waits until the namespaces are in their store. Whether they ever will be.
+async fn known(namespaces: Namespaces, shutdown: CancellationToken) -> bool {
+    let Some(namespaces) = namespaces else { return true };
+    tokio::select! {
+        ready = namespaces.wait_until_ready() => ready.is_ok(),
+        () = shutdown.cancelled() => false,
     }
 }
 
@@ -141,7 +144,7 @@ impl RuleContext {
             Ok(rule) => {
                 let set = compiled(rule, settings);
                 let accepted = accepted(&set);
-                let programmed = self.programmed(rule, &set, accepted.holds);
+                let programmed = self.programmed(rule, &set, accepted.holds == Some(true));
                 vec![accepted, programmed]
             }
             Err(error) => refused("InvalidRule", error.clone()),
@@ -158,22 +161,29 @@ impl RuleContext {
     fn programmed(&self, rule: &Rule, set: &RuleSet, accepted: bool) -> Finding {
         let finding = |holds, reason: &str, message: String| Finding {
             kind: "Programmed",
-            holds,
+            holds: Some(holds),
             reason: reason.to_owned(),
             message,
         };
         let namespace = rule.metadata.namespace.as_deref().unwrap_or_default();
         let labels = self.labels(namespace);
         let rulers = self.shared.rulers.state();
-        let looking: Vec<_> = rulers
-            .iter()
-            .filter(|ruler| ruler.meta().deletion_timestamp.is_none())
-            .filter(|ruler| {
-                // What one that cannot be read looked at before is not known.
-                let read = ruler.read.as_ref();
-                read.is_ok_and(|read| looks_at(&read.spec, rule.labels(), &labels))
-            })
-            .collect();
+        let there = rulers.iter().filter(|ruler| ruler.meta().deletion_timestamp.is_none());
+        let (otherwise, there): (Vec<_>, Vec<_>) =
+            there.partition(|ruler| runs_otherwise(ruler.status.as_ref()));
+        let looks = |ruler: &&Arc<Stored<Ruler>>| {
+            let read = ruler.read.as_ref();
+            read.is_ok_and(|read| looks_at(&read.spec, rule.labels(), &labels))
+        };
+        let looking: Vec<_> = there.into_iter().filter(looks).collect();
+        let is_ready = looking.iter().any(|ruler| is_available(ruler.status.as_ref()));
+        if !is_ready && !otherwise.is_empty() {
+            let by = named(&otherwise);
+            let message = format!(
+                "the pods of {by} do not run by its spec, and what they look at is not known"
+            );
+            return Finding { holds: None, ..finding(false, "RulerDegraded", message) };
+        }
         if looking.is_empty() {
             let why = if rulers.is_empty() {
                 "there is no Ruler"
@@ -183,7 +193,7 @@ impl RuleContext {
             return finding(false, "NoRuler", why.to_owned());
         }
         let by = format!("looked at by {}", named(&looking));
-        if !looking.iter().any(|ruler| is_available(ruler.status.as_ref())) {
+        if !is_ready {
             return finding(false, "NoRulerReady", format!("{by}, without a pod that is ready"));
         }
         let enabled = rule.spec.rules.iter().filter(|rule| rule.enable).count();
@@ -237,7 +247,7 @@ fn looks_at(
 fn refused(reason: &str, message: String) -> Vec<Finding> {
     let finding = |kind, reason: &str, message: String| Finding {
         kind,
-        holds: false,
+        holds: Some(false),
         reason: reason.to_owned(),
         message,
     };
@@ -285,7 +295,8 @@ fn accepted(set: &RuleSet) -> Finding {
         (None, false) => (true, "AcceptedWithHints"),
     };
     let texts: Vec<_> = errors.iter().chain(&hints).map(|problem| text(problem)).collect();
-    Finding { kind: "Accepted", holds, reason: reason.to_owned(), message: texts.join("\n") }
+    let (reason, message) = (reason.to_owned(), texts.join("\n"));
+    Finding { kind: "Accepted", holds: Some(holds), reason, message }
 }
 
 /// In its first line, of which `kubectl get` shows no more, the rule and what is wrong with it.
@@ -320,7 +331,7 @@ mod tests {
     #[test]
     fn a_wrong_condition_is_drawn() {
         let finding = of("shop", &json!({}), "reason = \"BackOff\" And count > 3");
-        assert_eq!((finding.holds, finding.reason.as_str()), (false, "InvalidRule"));
+        assert_eq!((finding.holds, finding.reason.as_str()), (Some(false), "InvalidRule"));
         let (first, drawn) = finding.message.split_once('\n').unwrap();
         assert!(first.starts_with("rule A: error: expected "), "{first}");
         assert!(drawn.contains('^'), "{drawn}");
@@ -361,7 +372,7 @@ mod tests {
     #[test]
     fn a_good_rule_is_accepted_without_a_word() {
         let finding = of("shop", &json!({}), "count > 3");
-        assert_eq!((finding.holds, finding.message.as_str()), (true, ""));
+        assert_eq!((finding.holds, finding.message.as_str()), (Some(true), ""));
     }
 
     #[test]

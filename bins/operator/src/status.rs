@@ -14,13 +14,16 @@ use crate::image::Image;
 pub(crate) struct Trouble {
     pub(crate) reason: &'static str,
     pub(crate) message: String,
+    /// Whether the pods are not as the spec says, for it.
+    pub(crate) blocks: bool,
 }
 
 /// A condition as it is now; since when is found out by comparing.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
     pub(crate) kind: &'static str,
-    pub(crate) holds: bool,
+    /// `None` if that is not known.
+    pub(crate) holds: Option<bool>,
     pub(crate) reason: String,
     pub(crate) message: String,
 }
@@ -28,6 +31,8 @@ pub(crate) struct Finding {
 /// What there is to say of the pods.
 pub(crate) struct Pods<'a> {
     pub(crate) deployment: Option<&'a Deployment>,
+    /// Whether it could be looked at.
+    pub(crate) is_seen: bool,
     pub(crate) image: Option<&'a Image>,
     pub(crate) unrestricted: Option<&'a str>,
     /// What of the spec they were given in another form.
@@ -35,6 +40,12 @@ pub(crate) struct Pods<'a> {
     /// What of the spec is out of reach.
     pub(crate) narrowed: Option<&'a str>,
 }
+
+/// The reason of an object whose spec cannot work.
+pub(crate) const INVALID: &str = "InvalidConfig";
+
+/// The reason of an object for which the API server fails, in words that may be others each time.
+pub(crate) const API_SERVER: &str = "ApiServer";
 
 /// The reason of a Deployment whose pods do not become ready.
 const LATE: &str = "ProgressDeadlineExceeded";
@@ -50,6 +61,7 @@ pub(crate) fn status(
     trouble: Option<&Trouble>,
 ) -> Status {
     let counts = pods.deployment.and_then(|deployment| deployment.status.as_ref());
+    let count = |of: Option<i32>| pods.is_seen.then(|| of.unwrap_or(0));
     let of_pods = pods.deployment.and_then(trouble_of_pods);
     let mut findings = vec![
         available(pods),
@@ -66,8 +78,8 @@ pub(crate) fn status(
     Status {
         observed_generation: generation,
         image: pods.image.map(|image| image.name.clone()).or_else(|| before?.image.clone()),
-        replicas: Some(counts.and_then(|counts| counts.replicas).unwrap_or(0)),
-        ready_replicas: Some(counts.and_then(|counts| counts.ready_replicas).unwrap_or(0)),
+        replicas: count(counts.and_then(|counts| counts.replicas)),
+        ready_replicas: count(counts.and_then(|counts| counts.ready_replicas)),
         conditions: conditions(before_conditions, generation, findings),
     }
 }
@@ -78,21 +90,41 @@ pub(crate) fn is_available(status: Option<&Status>) -> bool {
     conditions.any(|held| held.type_ == "Available" && held.status == "True")
 }
 
-/// Conditions in the form of the API: an unchanged one keeps its time.
+/// Whether pods run, and not as the spec says: they go on with what they were told before.
+pub(crate) fn runs_otherwise(status: Option<&Status>) -> bool {
+    let mut conditions = status.into_iter().flat_map(|status| &status.conditions);
+    is_available(status)
+        && conditions.any(|held| held.type_ == "Degraded" && held.reason == INVALID)
+}
+
+/// Conditions in the form of the API: an unchanged one keeps its time, and the first words of the API
+/// server about what fails for the same spec. A status is a reason to look again, at once.
 pub(crate) fn conditions(
     before: &[Condition],
     generation: Option<i64>,
     findings: Vec<Finding>,
 ) -> Vec<Condition> {
     let condition = |finding: Finding| {
-        let status = if finding.holds { "True" } else { "False" };
+        let status = match finding.holds {
+            Some(true) => "True",
+            Some(false) => "False",
+            None => "Unknown",
+        };
         let held = before.iter().find(|held| held.type_ == finding.kind && held.status == status);
         let since = held.map_or_else(now, |held| held.last_transition_time.clone());
+        let told = held.filter(|held| {
+            held.reason == API_SERVER
+                && held.reason == finding.reason
+                && held.observed_generation == generation
+        });
         Condition {
             type_: finding.kind.to_owned(),
             status: status.to_owned(),
             reason: finding.reason,
-            message: shortened(finding.message),
+            message: told.map_or_else(
+                || shortened(finding.message, MAX_MESSAGE),
+                |held| held.message.clone(),
+            ),
             last_transition_time: since,
             observed_generation: generation,
         }
@@ -106,9 +138,10 @@ fn now() -> Time {
     Time(Timestamp::from_second(seconds).unwrap_or_default())
 }
 
-fn shortened(mut message: String) -> String {
-    if message.len() > MAX_MESSAGE {
-        let mut end = MAX_MESSAGE - '…'.len_utf8();
+/// At most so many bytes of a message, with a mark where it is cut off.
+pub(crate) fn shortened(mut message: String, max: usize) -> String {
+    if message.len() > max {
+        let mut end = max - '…'.len_utf8();
         while !message.is_char_boundary(end) {
             end -= 1;
         }
@@ -119,6 +152,10 @@ fn shortened(mut message: String) -> String {
 }
 
 fn available(pods: &Pods<'_>) -> Finding {
+    if !pods.is_seen {
+        let (reason, message) = ("NotSeen".to_owned(), "the Deployment cannot be read".to_owned());
+        return Finding { kind: "Available", holds: None, reason, message };
+    }
     let ready = ready(pods.deployment);
     let asked = asked(pods.deployment);
     let (holds, reason) = match (ready, asked) {
@@ -127,19 +164,20 @@ fn available(pods: &Pods<'_>) -> Finding {
         _ => (true, "PodsReady"),
     };
     let message = format!("{ready} of {asked} pods are ready");
-    Finding { kind: "Available", holds, reason: reason.to_owned(), message }
+    Finding { kind: "Available", holds: Some(holds), reason: reason.to_owned(), message }
 }
 
 fn progressing(deployment: Option<&Deployment>, trouble: Option<&Trouble>) -> Finding {
-    let rolling = deployment.map_or(trouble.is_none(), is_rolling);
-    let (reason, message) = match (rolling, trouble) {
+    let blocked = trouble.is_some_and(|trouble| trouble.blocks);
+    let rolling = deployment.map_or(!blocked, is_rolling);
+    let (reason, message) = match (rolling, blocked) {
         (true, _) => ("RollingOut", "the pods are being replaced"),
-        (false, Some(_)) => ("Blocked", "the spec is not in force, see Degraded"),
-        (false, None) => ("Settled", "the pods are as the object says"),
+        (false, true) => ("Blocked", "the spec is not in force, see Degraded"),
+        (false, false) => ("Settled", "the pods are as the object says"),
     };
     Finding {
         kind: "Progressing",
-        holds: rolling,
+        holds: Some(rolling),
         reason: reason.to_owned(),
         message: message.to_owned(),
     }
@@ -159,7 +197,8 @@ fn trouble_of_pods(deployment: &Deployment) -> Option<Trouble> {
     let conditions = deployment.status.as_ref()?.conditions.as_deref()?;
     let told = |reason, tells: fn(&DeploymentCondition) -> bool| {
         let told = conditions.iter().find(|held| tells(held))?;
-        Some(Trouble { reason, message: told.message.clone().unwrap_or_default() })
+        let message = told.message.clone().unwrap_or_default();
+        Some(Trouble { reason, message, blocks: false })
     };
     let refused = told("ReplicaFailure", |held| {
         held.type_.as_deref() == Some("ReplicaFailure") && held.status.as_deref() == Some("True")
@@ -172,7 +211,8 @@ fn degraded(trouble: Option<&Trouble>) -> Finding {
         Some(trouble) => (trouble.reason, trouble.message.clone()),
         None => ("AsExpected", String::new()),
     };
-    Finding { kind: "Degraded", holds: trouble.is_some(), reason: reason.to_owned(), message }
+    let holds = Some(trouble.is_some());
+    Finding { kind: "Degraded", holds, reason: reason.to_owned(), message }
 }
 
 fn restricted(unrestricted: Option<&str>) -> Finding {
@@ -182,7 +222,7 @@ fn restricted(unrestricted: Option<&str>) -> Finding {
     };
     Finding {
         kind: "Restricted",
-        holds: unrestricted.is_none(),
+        holds: Some(unrestricted.is_none()),
         reason: reason.to_owned(),
         message,
     }
@@ -190,18 +230,19 @@ fn restricted(unrestricted: Option<&str>) -> Finding {
 
 fn replaced(asked: &str, runs: &str) -> Finding {
     let message = format!("{asked} is an image of the Go project; the pods run {runs}");
-    Finding { kind: "ImageReplaced", holds: true, reason: "GoProjectImage".to_owned(), message }
+    let reason = "GoProjectImage".to_owned();
+    Finding { kind: "ImageReplaced", holds: Some(true), reason, message }
 }
 
 fn adjusted(what: &[String]) -> Option<Finding> {
     let [_, ..] = what else { return None };
-    let message = format!("as the Go project did: {}", what.join("; "));
-    Some(Finding { kind: "Adjusted", holds: true, reason: "GoProjectSinks".to_owned(), message })
+    let (reason, message) = ("GoProjectSinks".to_owned(), what.join("; "));
+    Some(Finding { kind: "Adjusted", holds: Some(true), reason, message })
 }
 
 fn narrowed(why: &str) -> Finding {
     let (reason, message) = ("NamespacedInstall".to_owned(), why.to_owned());
-    Finding { kind: "Narrowed", holds: true, reason, message }
+    Finding { kind: "Narrowed", holds: Some(true), reason, message }
 }
 
 fn asked(deployment: Option<&Deployment>) -> i32 {
@@ -228,15 +269,23 @@ mod tests {
         .unwrap()
     }
 
-    fn of(deployment: &Deployment, before: Option<&Status>, trouble: Option<&Trouble>) -> Status {
-        let pods = Pods {
-            deployment: Some(deployment),
+    fn pods(deployment: Option<&Deployment>) -> Pods<'_> {
+        Pods {
+            deployment,
+            is_seen: true,
             image: None,
             unrestricted: None,
             adjusted: &[],
             narrowed: None,
-        };
-        status(before, Some(1), &pods, trouble)
+        }
+    }
+
+    fn trouble(reason: &'static str, message: &str) -> Trouble {
+        Trouble { reason, message: message.to_owned(), blocks: true }
+    }
+
+    fn of(deployment: &Deployment, before: Option<&Status>, trouble: Option<&Trouble>) -> Status {
+        status(before, Some(1), &pods(Some(deployment)), trouble)
     }
 
     fn holds(status: &Status, kind: &str) -> String {
@@ -274,8 +323,7 @@ mod tests {
     fn the_image_is_told_and_what_the_pods_may_not_do() {
         let image = Image { name: "ours:1".to_owned(), replaced: None };
         let told = |image, unrestricted, before: Option<&Status>| {
-            let pods =
-                Pods { deployment: None, image, unrestricted, adjusted: &[], narrowed: None };
+            let pods = Pods { image, unrestricted, ..pods(None) };
             status(before, Some(1), &pods, None)
         };
         let restricted = told(Some(&image), None, None);
@@ -289,20 +337,45 @@ mod tests {
 
     #[test]
     fn a_spec_that_is_not_in_force_is_not_called_settled() {
-        let trouble = Trouble { reason: "InvalidConfig", message: "no such sink".to_owned() };
-        let pods = Pods {
-            deployment: None,
-            image: None,
-            unrestricted: None,
-            adjusted: &[],
-            narrowed: None,
-        };
-        let nothing = status(None, Some(1), &pods, Some(&trouble));
+        let trouble = trouble(INVALID, "no such sink");
+        let nothing = status(None, Some(1), &pods(None), Some(&trouble));
         assert_eq!(holds(&nothing, "Progressing"), "False Blocked");
         let settled = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2});
         let refused = of(&deployment(&settled), None, Some(&trouble));
         assert_eq!(holds(&refused, "Progressing"), "False Blocked");
         assert_eq!(holds(&refused, "Degraded"), "True InvalidConfig");
+        let aside = Trouble { blocks: false, ..trouble };
+        assert_eq!(
+            holds(&of(&deployment(&settled), None, Some(&aside)), "Progressing"),
+            "False Settled"
+        );
+    }
+
+    #[test]
+    fn pods_that_cannot_be_seen_are_not_counted() {
+        let unseen = Pods { is_seen: false, ..pods(None) };
+        let told = status(None, Some(1), &unseen, Some(&trouble("MissingRights", "get")));
+        assert_eq!(holds(&told, "Available"), "Unknown NotSeen");
+        assert_eq!(holds(&told, "Degraded"), "True MissingRights");
+        assert_eq!((told.replicas, told.ready_replicas), (None, None));
+    }
+
+    #[test]
+    fn an_api_server_that_fails_in_other_words_is_told_once_for_a_spec() {
+        let deployment = deployment(&json!({}));
+        let at = |generation, before: Option<&Status>, reason, message| {
+            let trouble = trouble(reason, message);
+            let told = status(before, Some(generation), &pods(Some(&deployment)), Some(&trouble));
+            let message = told.conditions[2].message.clone();
+            (told, message)
+        };
+        let (first, _) = at(1, None, API_SERVER, "port 1");
+        let (again, message) = at(1, Some(&first), API_SERVER, "port 2");
+        assert_eq!((&again, message.as_str()), (&first, "port 1"));
+        assert_eq!(at(2, Some(&first), API_SERVER, "port 2").1, "port 2");
+        assert_eq!(at(1, Some(&first), "Refused", "quota 2").1, "quota 2");
+        let (refused, _) = at(1, None, "Refused", "quota 1");
+        assert_eq!(at(1, Some(&refused), "Refused", "quota 2").1, "quota 2");
     }
 
     #[test]
@@ -326,7 +399,7 @@ mod tests {
         let (reason, message) = degraded(json!([late, refused]), None);
         assert_eq!(reason, "True ReplicaFailure");
         assert!(message.contains("exceeded quota"), "{message}");
-        let worse = Trouble { reason: "MissingRights", message: String::new() };
+        let worse = trouble("MissingRights", "");
         assert_eq!(degraded(json!([refused]), Some(&worse)).0, "True MissingRights");
         let well = json!([
             {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"},
@@ -342,7 +415,7 @@ mod tests {
         let mut before = of(&deployment, None, None);
         let long_ago = Time(Timestamp::from_second(1).unwrap());
         before.conditions.iter_mut().for_each(|held| held.last_transition_time = long_ago.clone());
-        let trouble = Trouble { reason: "InvalidConfig", message: "x".repeat(9000) };
+        let trouble = trouble(INVALID, &"x".repeat(9000));
         let after = of(&deployment, Some(&before), Some(&trouble));
         for condition in &after.conditions {
             let stays = condition.last_transition_time == long_ago;

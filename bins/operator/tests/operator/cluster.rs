@@ -261,14 +261,18 @@ impl Cluster {
         self.server.get(kind, NAMESPACE, name).is_ok()
     }
 
-    /// `Reason` of a condition that is true, `!Reason` of one that is false.
+    /// `Reason` of a condition that is true, `!Reason` of one that is false, `?Reason` of an unknown one.
     pub(crate) fn condition(&self, kind: &str, name: &str, condition: &str) -> String {
         let object = self.get(kind, name);
         let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
         let mut found = conditions.filter(|held| held["type"] == condition);
         let Some(found) = found.next() else { return String::new() };
-        let not = if found["status"] == "True" { "" } else { "!" };
-        format!("{not}{}", found["reason"].as_str().unwrap())
+        let mark = match found["status"].as_str().unwrap() {
+            "True" => "",
+            "False" => "!",
+            _ => "?",
+        };
+        format!("{mark}{}", found["reason"].as_str().unwrap())
     }
 
     pub(crate) fn message(&self, kind: &str, name: &str, condition: &str) -> String {

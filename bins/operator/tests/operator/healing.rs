@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kube_events_testkit::{Fault, Status, Verb};
 use serde_json::json;
 
 use crate::cluster::{Cluster, KINDS, NAMESPACE, exporter, ruler};
@@ -70,6 +71,43 @@ async fn a_right_that_is_missing_is_told_and_used_when_it_comes() {
     assert!(once > 0, "it is asked again while something is missing");
     cluster.pass(Duration::from_secs(600)).await;
     assert_eq!(asked(), once, "and no longer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_to_look_that_is_missing_is_told() {
+    let cluster = Cluster::new().await;
+    cluster.create("Exporter", "exporter", &exporter());
+    let _operator = cluster.started().await;
+    cluster.ready("exporter", 1).await;
+    cluster.server.deny("get", "apps", "deployments");
+    cluster.edit_object(&json!({"metadata": {"labels": {"look": "again"}}})).await;
+    cluster.quiet().await;
+    let is = |condition: &str| cluster.condition("Exporter", "exporter", condition);
+    assert_eq!([is("Degraded"), is("Available")], ["MissingRights", "?NotSeen"]);
+    let message = cluster.message("Exporter", "exporter", "Degraded");
+    assert!(message.contains("cannot get resource \"deployments\""), "{message}");
+    cluster.server.allow_everything();
+    cluster.pass(Duration::from_secs(60)).await;
+    assert_eq!([is("Degraded"), is("Available")], ["!AsExpected", "PodsReady"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_in_other_words_each_time_is_written_once_and_tried_in_peace() {
+    let cluster = Cluster::new().await;
+    for port in 0..100 {
+        let status = Status::failure(500, "InternalError", format!("10.0.0.5:{port}: reset"));
+        let fault = Fault::answer(status).on(Verb::Patch).path("/deployments/exporter");
+        cluster.server.inject(fault);
+    }
+    cluster.create("Exporter", "exporter", &exporter());
+    let _operator = cluster.start();
+    cluster.elapse(Duration::from_secs(60)).await;
+    assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "ApiServer");
+    assert_eq!(cluster.condition("Exporter", "exporter", "Progressing"), "!Blocked");
+    let writes = cluster.writes();
+    let count = |end: &str| writes.iter().filter(|it| it.path.ends_with(end)).count();
+    assert_eq!(count("/exporters/exporter/status"), 1);
+    assert!(count("/deployments/exporter") <= 15, "{}", count("/deployments/exporter"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -207,6 +207,42 @@ async fn a_status_that_cannot_be_read_is_written_anew_and_holds_nothing_else_up(
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_thing_that_was_done_is_an_event_of_its_own() {
+    let cluster = Cluster::new().await;
+    cluster.create("Exporter", "exporter", &exporter());
+    let _operator = cluster.started().await;
+    let notes = || {
+        let events = cluster.server.list("Event").unwrap();
+        let told = events.iter().map(|event| {
+            (event["message"].as_str().unwrap().to_owned(), event["series"]["count"].clone())
+        });
+        told.collect::<Vec<_>>()
+    };
+    let created = notes();
+    assert_eq!(created.len(), 1);
+    for replicas in [7, 8] {
+        let hand = json!({"spec": {"replicas": replicas}});
+        cluster.edit("apps/v1", "Deployment", "exporter", &hand).await;
+        cluster.quiet().await;
+    }
+    let mut told = notes();
+    told.retain(|it| !created.contains(it));
+    assert_eq!(told, [("Changed Deployment exporter".to_owned(), json!(2))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_does_not_know_everything_yet_ends_at_once() {
+    let cluster = Cluster::new().await;
+    cluster.server.deny("list", "", "namespaces");
+    cluster.create("Rule", "rule", &json!({"rules": []}));
+    let operator = cluster.started().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "", "the namespaces are not known");
+    let asked = tokio::time::Instant::now();
+    operator.stop().await;
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rule_is_told_whether_it_counts_and_who_looks_at_it() {
     let cluster = Cluster::new().await;
     let rule = |condition: &str| {
@@ -237,6 +273,32 @@ async fn a_rule_is_told_whether_it_counts_and_who_looks_at_it() {
     cluster.server.delete("Ruler", NAMESPACE, "ruler").unwrap();
     cluster.quiet().await;
     assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NoRuler");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_ruler_whose_spec_is_not_in_force_nobody_knows_what_it_looks_at() {
+    let cluster = Cluster::new().await;
+    let rule = json!({"name": "A", "type": "alert", "enable": true, "condition": "count > 3"});
+    cluster.create("Rule", "rule", &json!({"rules": [rule]}));
+    let spec = json!({"sinks": {"stdout": {"type": "alert"}}});
+    cluster.create("Ruler", "ruler", &spec);
+    let _operator = cluster.started().await;
+    cluster.ready("ruler", 1).await;
+    for wrong in [json!({"sinks": {"pigeons": []}}), json!({"ruleSelector": 1})] {
+        cluster.respecify("Ruler", "ruler", &wrong).await;
+        cluster.quiet().await;
+        assert_eq!(cluster.condition("Ruler", "ruler", "Available"), "PodsReady");
+        assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "?RulerDegraded");
+    }
+    cluster.create("Ruler", "other", &spec);
+    cluster.quiet().await;
+    cluster.ready("other", 1).await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "Programmed");
+    let message = cluster.message("Rule", "rule", "Programmed");
+    assert_eq!(message, "looked at by logging/other");
+    cluster.ready("ruler", 0).await;
+    cluster.ready("other", 0).await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!NoRulerReady");
 }
 
 #[tokio::test(start_paused = true)]
