@@ -63,6 +63,18 @@ impl Cluster {
         Ok(())
     }
 
+    /// Ours, with so many pods that are ready.
+    async fn install(&self, ready: u32) -> Result<()> {
+        self.apply(&ours()).await?;
+        let ours: DynamicObject = serde_json::from_value(ours())?;
+        let status = Patch::Merge(
+            json!({"status": {"replicas": 1, "readyReplicas": ready, "availableReplicas": ready}}),
+        );
+        let params = PatchParams::default();
+        self.api(&ours)?.patch_status(&ours.name_any(), &params, &status).await?;
+        Ok(())
+    }
+
     async fn apply(&self, object: &Value) -> Result<()> {
         let object: DynamicObject = serde_json::from_value(object.clone())?;
         let params = PatchParams::apply("kubectl").force();
@@ -255,12 +267,19 @@ async fn what_the_bundle_left_goes_when_ours_has_its_place() -> Result<()> {
     ensure!(report[0]["reason"] == "apply the new operator over it first", "{report:#}");
 
     // The exporter's pods need their rights until ours has given them its own.
-    cluster.apply(&ours()).await?;
+    cluster.install(1).await?;
     let (code, report) = cluster.upgrade(&["--dry-run"])?;
     ensure!(code == 1, "{report:#}");
     let waiting = ["ClusterRoleBinding shop-archive", "ClusterRole shop-archive"];
     ensure!(in_state(&report, "waits") == waiting, "{report:#}");
+    // What it said before somebody went back to the Go project does not count.
     cluster.take_over(&exporter).await?;
+    let (_, report) = cluster.upgrade(&["--dry-run"])?;
+    ensure!(in_state(&report, "waits") == waiting, "{report:#}");
+    let mut binding =
+        rights("kube-events-exporter", &json!({}), &json!([]), ("shop", "archive")).remove(1);
+    binding["metadata"]["name"] = json!("kube-events-exporter:exporter:shop:archive");
+    cluster.create(&[binding]).await?;
     let (code, report) = cluster.upgrade(&["--dry-run"])?;
     ensure!(code == 0 && in_state(&report, "to delete").len() == left.len(), "{report:#}");
     ensure!(cluster.present(&left).await? == there, "a dry run deleted something");
@@ -298,7 +317,13 @@ async fn an_installation_of_another_name_goes_with_its_operator() -> Result<()> 
     ensure!(code == 1 && in_state(&report, "waits").len() == left.len(), "{report:#}");
     ensure!(report[0]["reason"] == "install the new operator first", "{report:#}");
 
-    cluster.apply(&ours()).await?;
+    // Its image cannot be pulled, for example.
+    cluster.install(0).await?;
+    let (code, report) = cluster.upgrade(&[])?;
+    ensure!(code == 1 && in_state(&report, "waits").len() == left.len(), "{report:#}");
+    ensure!(report[0]["reason"] == "no pod of the new operator is ready: see why", "{report:#}");
+
+    cluster.install(1).await?;
     let (code, report) = cluster.upgrade(&[])?;
     let went = in_state(&report, "deleted");
     ensure!(code == 0 && went.len() == left.len(), "{report:#}");
@@ -326,12 +351,33 @@ async fn what_is_not_the_go_projects_stays() -> Result<()> {
     let mut lent = rights_of_exporter("shop", "lent");
     lent[1]["metadata"]["name"] = json!("auditors");
     theirs.extend(lent);
+    let mut reused = rights_of_exporter("shop", "reused");
+    reused[1]["kind"] = json!("RoleBinding");
+    reused[1]["metadata"] = json!({"name": "auditors", "namespace": "shop"});
+    theirs.extend(reused);
     // The new operator's pods would not start again without it.
     let mut mounted = admission("ks-events")?.remove(3);
     mounted["metadata"]["labels"] = chart();
     theirs.push(mounted);
     // As the chart names them, but of another chart.
     theirs.extend(admission("policy")?.into_iter().skip(2));
+    let router = json!({"helm.sh/chart": "kube-events-router-1.0.0"});
+    for mut object in admission("router")?.into_iter().skip(2) {
+        object["metadata"]["labels"] = router.clone();
+        theirs.push(object);
+    }
+    // A pod without a Deployment mounts it.
+    let mut held = admission("held")?.remove(3);
+    held["metadata"]["labels"] = chart();
+    theirs.push(held);
+    theirs.push(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": own("default")}));
+    theirs.push(json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": own("debug"),
+        "spec": {
+            "containers": [{"name": "debug", "image": "i"}],
+            "volumes": [{"name": "cert", "secret": {"secretName": "held-admission"}}],
+        },
+    }));
     let volume = json!([{"name": "cert", "secret": {"secretName": "ks-events-admission"}}]);
     let mut ours = ours();
     ours["spec"]["template"]["spec"]["volumes"] = volume;
@@ -348,10 +394,12 @@ async fn what_is_not_the_go_projects_stays() -> Result<()> {
         "ClusterRoleBinding shop-archive",
         "ClusterRole shop-archive",
         "ClusterRole shop-lent",
+        "ClusterRole shop-reused",
     ];
     ensure!(in_state(&report, "kept") == kept, "{report:#}");
     let waiting = in_state(&report, "waits");
-    ensure!(code == 1 && waiting == ["Secret ks-events-admission"], "{report:#}");
+    let mounted = ["Secret held-admission", "Secret ks-events-admission"];
+    ensure!(code == 1 && waiting == mounted, "{report:#}");
     cluster.control_plane.stop().await
 }
 

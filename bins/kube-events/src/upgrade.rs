@@ -81,7 +81,11 @@ async fn upgrade(client: &Client, options: &UpgradeOptions) -> anyhow::Result<Re
         let runs = "the Go project's operator still runs";
         rest = rest.into_iter().map(|it| it.waiting(runs)).collect();
     } else if !options.dry_run {
-        rest = settled(&survey).await?;
+        rest = match settled(&survey).await {
+            Ok(rest) => rest,
+            // What has been deleted is told even so.
+            Err(error) => rest.into_iter().map(|it| it.failed(&error)).collect(),
+        };
     }
     delete(client, &mut rest, options.dry_run).await;
     found.append(&mut rest);

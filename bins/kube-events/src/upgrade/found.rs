@@ -62,6 +62,14 @@ impl Found {
         self.waits(reason.into(), true)
     }
 
+    /// The same, not deleted for this, if it was to be.
+    pub(super) fn failed(mut self, error: &anyhow::Error) -> Self {
+        if self.state != State::Keep {
+            self.state = State::Failed { reason: format!("{error:#}") };
+        }
+        self
+    }
+
     fn waits(mut self, reason: String, soon: bool) -> Self {
         if self.state != State::Keep {
             self.state = State::Wait { reason, soon };

@@ -69,6 +69,18 @@ pub(super) fn is_ours(deployment: &DynamicObject) -> bool {
         && !runs_operator(pod_of(deployment))
 }
 
+/// Whether it is, and one of its pods is ready.
+pub(super) fn ours_runs(deployment: &DynamicObject) -> bool {
+    let ready = deployment.data["status"]["availableReplicas"].as_u64();
+    is_ours(deployment) && ready.is_some_and(|ready| ready > 0)
+}
+
+/// The `ClusterRole` that a binding gives.
+pub(super) fn role_of(binding: &DynamicObject) -> Option<String> {
+    let role = &binding.data["roleRef"];
+    (role["kind"] == "ClusterRole").then(|| role["name"].as_str().map(str::to_owned))?
+}
+
 /// The namespace of its installation, if these are its webhooks, which are about Rules only.
 pub(super) fn webhooks(object: &DynamicObject) -> Option<String> {
     let name = object.name_any();
@@ -135,12 +147,14 @@ fn is_of_operator(object: &DynamicObject) -> bool {
 }
 
 /// What an object's name begins with, if its bundle or its chart made it. The chart labels all that
-/// it makes; ours uses no such label.
+/// it makes with its name and version; ours uses no such label.
 fn prefix(object: &DynamicObject, end: &str) -> Option<String> {
     let name = object.name_any();
     let prefix = name.strip_suffix(end)?;
     let chart = object.labels().get("helm.sh/chart");
-    let its = prefix == "kube-events" || chart.is_some_and(|it| it.starts_with("kube-events-"));
+    let version = chart.and_then(|it| it.strip_prefix("kube-events-"));
+    let of_chart = version.is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()));
+    let its = prefix == "kube-events" || of_chart;
     its.then(|| prefix.to_owned())
 }
 
@@ -185,16 +199,17 @@ pub(super) fn is_namesake(object: &DynamicObject) -> bool {
     end.is_some_and(|end| ["", "-mutate", "-validate"].contains(&end)) || labelled(object).is_some()
 }
 
-/// Whether a Deployment's pods mount a Secret or run under an account of this name.
-pub(super) fn uses(deployment: &DynamicObject, name: &str) -> bool {
-    let pod = pod_of(deployment);
+/// Whether a pod or a Deployment's pods mount a Secret or run under an account of this name.
+pub(super) fn uses(user: &DynamicObject, name: &str) -> bool {
+    let pod = pod_of(user);
     pod["serviceAccountName"] == name
         || items(&pod["volumes"]).any(|volume| volume["secret"]["secretName"] == name)
 }
 
-/// What a Deployment's pods are made of.
-pub(super) fn pod_of(deployment: &DynamicObject) -> &Value {
-    &deployment.data["spec"]["template"]["spec"]
+/// What a pod is, or a Deployment's pods are made of.
+pub(super) fn pod_of(object: &DynamicObject) -> &Value {
+    let spec = &object.data["spec"];
+    spec.get("template").map_or(spec, |template| &template["spec"])
 }
 
 /// Whether an operator looks after an Exporter or a Ruler, and has nothing to complain of. Only ours
@@ -205,6 +220,15 @@ pub(super) fn is_well(object: &DynamicObject) -> bool {
 }
 
 // === impl Owner ===
+
+impl Owner {
+    /// The name of the binding that our operator makes for it.
+    pub(super) fn our_binding(&self) -> String {
+        let Self { kind, namespace, name } = self;
+        let kind = kind.to_lowercase();
+        format!("kube-events-{kind}:{kind}:{namespace}:{name}")
+    }
+}
 
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
     apps::v1::Deployment,
     core::v1::{Pod, Secret, Service, ServiceAccount},
-    rbac::v1::{ClusterRole, ClusterRoleBinding},
+    rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding},
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -37,9 +37,9 @@ pub(super) struct Survey<'a> {
 
 /// What may still need something of the Go project.
 struct Present {
-    /// The Deployments of the namespace that are not its operators.
-    deployments: Vec<DynamicObject>,
-    /// Whether our operator is one of them.
+    /// The Deployments of the namespace that are not its operators, and the pods that are not theirs.
+    users: Vec<Found>,
+    /// Whether our operator runs.
     installed: bool,
     /// The Exporters and Rulers that our operator has not taken over.
     unserved: BTreeSet<Owner>,
@@ -56,13 +56,15 @@ impl Survey<'_> {
     pub(super) async fn operators(&self) -> anyhow::Result<Vec<Found>> {
         let deployments = self.own::<Deployment>("").await?;
         let installed = deployments.iter().any(|it| recognize::is_ours(&it.object));
+        let runs = deployments.iter().any(|it| recognize::ours_runs(&it.object));
         let state = |it: Found| {
             let has_our_name = it.object.name_any() == OPERATOR;
             let it = it.unneeded("the Go project's operator");
-            match (has_our_name, installed) {
-                (true, _) => it.waiting("apply the new operator over it first"),
-                (false, true) => it,
-                (false, false) => it.waiting("install the new operator first"),
+            match (has_our_name, installed, runs) {
+                (true, _, _) => it.waiting("apply the new operator over it first"),
+                (false, false, _) => it.waiting("install the new operator first"),
+                (false, true, false) => it.waiting("no pod of the new operator is ready: see why"),
+                (false, true, true) => it,
             }
         };
         Ok(deployments.into_iter().filter(is_former).map(state).collect())
@@ -117,14 +119,20 @@ impl Survey<'_> {
         }
     }
 
+    /// The roles that bindings in single namespaces give.
+    async fn lent(&self) -> anyhow::Result<BTreeSet<String>> {
+        let bindings = self.everywhere::<RoleBinding>().await?;
+        Ok(bindings.iter().filter_map(|it| recognize::role_of(&it.object)).collect())
+    }
+
     /// Bindings, then roles: those of the operator, and those that it made.
     async fn rights(&self, present: &Present) -> anyhow::Result<Vec<Found>> {
         let what = |owner: &Owner| format!("rights of the pods of {owner}");
         let mut found = Vec::new();
         // What somebody else was given is not taken away.
-        let mut bound = BTreeSet::new();
+        let mut bound = self.lent().await?;
         for it in self.everywhere::<ClusterRoleBinding>().await? {
-            let role = it.object.data["roleRef"]["name"].as_str().map(str::to_owned);
+            let role = recognize::role_of(&it.object);
             if let Some(owner) = recognize::owner_of_binding(&it.object) {
                 found.push(present.unless_needed(it.unneeded(what(&owner)), &owner));
             } else if recognize::is_binding(&it.object, self.namespace) {
@@ -149,19 +157,24 @@ impl Survey<'_> {
     }
 
     async fn present(&self) -> anyhow::Result<Present> {
-        let deployments = self.own::<Deployment>("").await?.into_iter();
-        let deployments: Vec<_> =
-            deployments.filter(|it| !is_former(it)).map(|it| it.object).collect();
-        let installed = deployments.iter().any(recognize::is_ours);
+        let mut users = self.own::<Deployment>("").await?;
+        let installed = users.iter().any(|it| recognize::ours_runs(&it.object));
+        users.extend(self.own::<Pod>("").await?);
+        users.retain(|it| !recognize::runs_operator(recognize::pod_of(&it.object)));
+        let mut bindings = self.everywhere::<ClusterRoleBinding>().await?;
+        bindings.extend(self.everywhere::<RoleBinding>().await?);
+        let given: BTreeSet<_> = bindings.iter().map(|it| it.object.name_any()).collect();
         let mut owners = self.everywhere::<Exporter>().await?;
         owners.extend(self.everywhere::<Ruler>().await?);
-        let owner = |it: Found| Owner {
-            kind: it.resource.kind,
+        let owner = |it: &Found| Owner {
+            kind: it.resource.kind.clone(),
             namespace: it.object.namespace().unwrap_or_default(),
             name: it.object.name_any(),
         };
-        let unserved = owners.into_iter().filter(|it| !recognize::is_well(&it.object));
-        Ok(Present { deployments, installed, unserved: unserved.map(owner).collect() })
+        let is_served =
+            |it: &Found| recognize::is_well(&it.object) && given.contains(&owner(it).our_binding());
+        let unserved = owners.iter().filter(|it| !is_served(it)).map(owner).collect();
+        Ok(Present { users, installed, unserved })
     }
 
     /// The objects of a kind in the operator's namespace that have these fields.
@@ -191,12 +204,15 @@ impl Present {
     /// Has a Secret or an account wait while pods that stay use it: they would not start again.
     fn unless_used(&self, it: Found) -> Found {
         let name = it.object.name_any();
-        match self.deployments.iter().find(|user| recognize::uses(user, &name)) {
+        match self.users.iter().find(|user| recognize::uses(&user.object, &name)) {
             // `kubectl apply` leaves what others gave a Deployment.
-            Some(user) if recognize::is_ours(user) => it.waiting(format!(
+            Some(user) if recognize::is_ours(&user.object) => it.waiting(format!(
                 "the Deployment {OPERATOR} still uses it: delete that, apply the bundle again, then upgrade"
             )),
-            Some(user) => it.waiting(format!("the Deployment {} uses it", user.name_any())),
+            Some(user) => {
+                let (kind, name) = (&user.resource.kind, user.object.name_any());
+                it.waiting(format!("the {kind} {name} uses it"))
+            }
             None => it,
         }
     }

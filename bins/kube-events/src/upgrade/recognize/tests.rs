@@ -156,6 +156,19 @@ fn an_operator_is_known_by_its_reloader_which_ours_does_not_have() {
 }
 
 #[test]
+fn our_operator_runs_when_a_pod_is_ready() {
+    let ours = |status: Value| {
+        let metadata =
+            json!({"name": OPERATOR, "labels": {"app.kubernetes.io/part-of": "kube-events"}});
+        object(json!({"metadata": metadata, "status": status}))
+    };
+    assert!(ours_runs(&ours(json!({"availableReplicas": 1}))));
+    for status in [json!({}), json!({"replicas": 1, "availableReplicas": 0})] {
+        assert!(is_ours(&ours(status.clone())) && !ours_runs(&ours(status)));
+    }
+}
+
+#[test]
 fn our_operator_is_known_by_its_label_and_has_no_reloader() {
     let former = but(&operator(), "/metadata", json!({"name": OPERATOR}));
     let metadata =
@@ -206,12 +219,15 @@ fn the_webhooks_secret_is_known_by_the_name_in_its_certificate() {
 }
 
 #[test]
-fn what_a_deployment_mounts_or_runs_under_is_used() {
+fn what_a_deployment_or_a_pod_mounts_or_runs_under_is_used() {
     let mut operator = operator();
     operator.data["spec"]["template"]["spec"]["serviceAccountName"] = json!("account");
-    assert!(uses(&operator, "ks-events-admission"));
-    assert!(uses(&operator, "account"));
-    assert!(!uses(&operator, "kube-events-admission"));
+    let pod = object(json!({"metadata": {}, "spec": pod_of(&operator)}));
+    for user in [operator, pod] {
+        assert!(uses(&user, "ks-events-admission"));
+        assert!(uses(&user, "account"));
+        assert!(!uses(&user, "kube-events-admission"));
+    }
 }
 
 #[test]
@@ -229,6 +245,7 @@ fn what_an_operator_had_is_known_by_its_chart_and_is_not_ours() {
             ("/metadata/name", json!("ks-events")),
             ("/metadata/labels", json!({})),
             ("/metadata/labels/helm.sh~1chart", json!("policy-1.0.0")),
+            ("/metadata/labels/helm.sh~1chart", json!("kube-events-router-1.0.0")),
         ] {
             assert!(!is_its(&but(&its, pointer, value)), "{pointer} {its:?}");
         }
