@@ -103,7 +103,8 @@ async fn objects_become_workloads_that_heal_and_go() -> Result<()> {
     cluster.is(&configs, "events-exporter", |_| true).await?;
 
     // A configuration that cannot work changes nothing but the status.
-    let wrong = json!({"spec": {"sinks": {"webhooks": [{"url": "nowhere", "service": null}]}}});
+    let wrong =
+        json!({"spec": {"sinks": {"webhooks": [{"url": "http://nowhere:port", "service": null}]}}});
     exporters.patch("events-exporter", &PatchParams::default(), &Patch::Merge(wrong)).await?;
     cluster
         .is(&exporters, "events-exporter", |exporter| {
@@ -213,7 +214,7 @@ async fn what_the_go_operator_left_is_taken_over() -> Result<()> {
     let mut exporter: Exporter = custom(
         "Exporter",
         "events-exporter",
-        &json!({"sinks": {"webhooks": [{"url": "nowhere"}]}}),
+        &json!({"sinks": {"webhooks": [{"url": "http://nowhere:port"}]}}),
     )?;
     exporter.metadata.finalizers = Some(vec!["exporters.finalizer.events.kubesphere.io".into()]);
     let exporter_uid = exporters.create(&params, &exporter).await?.uid().context("no uid")?;
