@@ -404,7 +404,14 @@ async fn reach(cluster: &Operator) -> Result<()> {
         offer(&bob, &object("Exporter", "shop", &json!({ "namespaces": namespaces }))).await
     };
     ensure!(take(json!(["shop"])).await.is_err(), "bob sees no Events yet");
-    for namespace in ["shop", "default"] {
+    // As many as the policy can ask for.
+    let more = (2..24).map(|n| format!("seen-{n}"));
+    let seen: Vec<_> = ["shop", "default"].map(str::to_owned).into_iter().chain(more).collect();
+    for namespace in &seen {
+        if namespace.starts_with("seen-") {
+            let named = json!({"metadata": {"name": namespace}});
+            create::<Namespace>(&Api::all(client.clone()), &named).await?;
+        }
         let reader = json!({
             "metadata": {"name": "reader"},
             "rules": [{"apiGroups": [""], "resources": ["events"], "verbs": ["list"]}],
@@ -412,7 +419,7 @@ async fn reach(cluster: &Operator) -> Result<()> {
         create::<Role>(&cluster.api(namespace), &reader).await?;
         create::<RoleBinding>(&cluster.api(namespace), &bind("reader", "Role")).await?;
     }
-    let allowed = async || Ok(take(json!(["shop", "default"])).await.is_ok().then_some(()));
+    let allowed = async || Ok(take(json!(seen)).await.is_ok().then_some(()));
     until("the rights are known", LIMIT, allowed).await?;
     for (namespaces, refusal) in [
         (json!([]), "in all namespaces, or in those that spec.namespaces names"),
