@@ -179,31 +179,37 @@ impl Event {
     }
 
     /// The name of the cluster that it comes from, if the JSON or the [`Decoder`] says so.
+    #[inline]
     pub fn cluster(&self) -> Option<&str> {
         Some(self.hot(Hot::Cluster)).filter(|name| !name.is_empty())
     }
 
     /// `metadata.name`.
+    #[inline]
     pub fn name(&self) -> &str {
         self.hot(Hot::Name)
     }
 
     /// `metadata.namespace`.
+    #[inline]
     pub fn namespace(&self) -> &str {
         self.hot(Hot::Namespace)
     }
 
     /// `metadata.uid`.
+    #[inline]
     pub fn uid(&self) -> &str {
         self.hot(Hot::Uid)
     }
 
     /// `metadata.resourceVersion`; compare with [`ResourceVersion::compare`].
+    #[inline]
     pub fn resource_version(&self) -> &str {
         self.hot(Hot::ResourceVersion)
     }
 
     /// `involvedObject`, or `regarding`.
+    #[inline]
     pub fn involved_object(&self) -> ObjectReference<'_> {
         ObjectReference {
             kind: self.hot(Hot::ObjectKind),
@@ -217,56 +223,67 @@ impl Event {
     }
 
     /// `reason`: why the action was taken, in a word, such as `BackOff`.
+    #[inline]
     pub fn reason(&self) -> &str {
         self.hot(Hot::Reason)
     }
 
     /// `message`, or `note`.
+    #[inline]
     pub fn message(&self) -> &str {
         self.hot(Hot::Message)
     }
 
     /// `type`: `Normal` or `Warning`.
+    #[inline]
     pub fn type_(&self) -> &str {
         self.hot(Hot::Type)
     }
 
     /// `action`: what was done or failed.
+    #[inline]
     pub fn action(&self) -> &str {
         self.hot(Hot::Action)
     }
 
     /// `reportingComponent`, or `reportingController`.
+    #[inline]
     pub fn reporting_component(&self) -> &str {
         self.hot(Hot::ReportingComponent)
     }
 
     /// `reportingInstance`.
+    #[inline]
     pub fn reporting_instance(&self) -> &str {
         self.hot(Hot::ReportingInstance)
     }
 
     /// `source.component`, or `deprecatedSource.component`.
+    #[inline]
     pub fn source_component(&self) -> &str {
         self.hot(Hot::SourceComponent)
     }
 
     /// `source.host`, or `deprecatedSource.host`.
+    #[inline]
     pub fn source_host(&self) -> &str {
         self.hot(Hot::SourceHost)
     }
 
     /// `count`, or `deprecatedCount`.
+    #[inline]
     pub fn count(&self) -> Option<i64> {
         self.0.count
     }
 
     /// `series.count`.
+    #[inline]
     pub fn series_count(&self) -> Option<i64> {
         self.0.series_count
     }
 
     /// How often it has happened so far: `series.count`, else `count`, and at least once.
+    #[inline]
     pub fn occurrences(&self) -> u64 {
         let count = self.0.series_count.or(self.0.count).unwrap_or(1);
         u64::try_from(count).unwrap_or(1).max(1)
@@ -283,6 +300,8 @@ impl Event {
             Hot::CreationTimestamp,
         ]
         .into_iter()
+        // Most Events have few of them, and an error about the absent ones would cost more than the time.
+        .filter(|field| !self.hot(*field).is_empty())
         .find_map(|field| self.hot(field).parse().ok())
     }
 
@@ -294,13 +313,16 @@ impl Event {
             .find_map(|field| self.hot(field).parse().ok())
     }
 
+    #[inline]
     fn hot(&self, field: Hot) -> &str {
         let Span { start, len } = self.0.spans[field as usize];
         let (start, len) = (start as usize, len as usize);
-        match start.checked_sub(self.0.text.len()) {
-            None => &self.0.text[start..start + len],
-            Some(start) => &self.0.unescaped[start..start + len],
-        }
+        // Never outside, but an accessor that cannot panic costs nothing where its result is not used.
+        let text = match start.checked_sub(self.0.text.len()) {
+            None => self.0.text.get(start..start + len),
+            Some(start) => self.0.unescaped.get(start..start + len),
+        };
+        text.unwrap_or_default()
     }
 }
 

@@ -1,14 +1,12 @@
 //! A tree to a program: what can be known from the text alone is found here.
 
-use regex::Regex;
-
 use crate::ast::{Ast, Case, Check, Comparison, Literal, Spanned, Test};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
 use crate::lint::{Lint, LintKind, MAX_LINTS};
 use crate::lists::{self, Lists};
 use crate::name::{Name, Pick, Place, Step};
-use crate::pattern::Pattern;
+use crate::pattern::{Matcher, Pattern};
 use crate::program::{CompiledTest, Predicate, Program};
 use crate::quoted;
 use crate::span::Span;
@@ -209,10 +207,10 @@ impl Checker<'_> {
     fn compiled(
         &mut self,
         name: &Name,
-        compiled: Result<Regex, Error>,
+        compiled: Result<Matcher, Error>,
     ) -> Result<Predicate, Error> {
         match compiled {
-            Ok(regex) => Ok(Predicate::Matches(regex)),
+            Ok(matcher) => Ok(Predicate::Matches(matcher)),
             Err(error) if is_unreachable(name) => {
                 let lint = Lint::new(LintKind::InvalidPattern, error.span());
                 self.lints.push(lint.help(error.to_string()));

@@ -24,7 +24,7 @@ use self::{
     access::{Equalities, Ranges},
     needles::Needles,
     scratch::Scratch,
-    test::{Answer, Test},
+    test::{Answer, Asked, Test},
 };
 use crate::{fields::Fields, verdict::Reason, verdict::Verdict};
 
@@ -170,7 +170,7 @@ impl Index {
             return answer;
         }
         let answer = match &self.tests[test as usize] {
-            Test::Plain(test) => test.answer(fields),
+            Test::Alone(test) => test.answer(fields),
             Test::Searched(needles) => {
                 self.search(*needles as usize, fields, scratch);
                 // A search leaves the answer to every test whose text it found.
@@ -187,7 +187,7 @@ impl Index {
     fn guarded(
         &self,
         needed: &[u32],
-        test: &test::Plain,
+        test: &Asked,
         fields: &(impl Fields + ?Sized),
         scratch: &mut Scratch,
     ) -> Answer {

@@ -10,13 +10,14 @@ mod class;
 mod escape;
 mod group;
 mod literal;
+mod matcher;
 mod unicode;
 
 use regex::{Regex, RegexBuilder};
 
 use self::error::PatternError;
 pub use self::error::PatternErrorKind;
-pub(crate) use self::literal::{Plain, needles, plain};
+pub(crate) use self::{literal::Plain, matcher::Matcher};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
 use crate::span::Span;
@@ -162,26 +163,28 @@ impl Pattern {
 
     /// Compiles the pattern, within the size that the limits allow, and in `room`, the bytes that
     /// are left for it and those after it.
-    pub(crate) fn compile(&self, limits: &Limits, room: &mut usize) -> Result<Regex, Error> {
+    pub(crate) fn compile(&self, limits: &Limits, room: &mut usize) -> Result<Matcher, Error> {
         let translated = translate(&self.chars).map_err(|error| self.error(&error))?;
         let most = limits.pattern_size.min(*room);
-        // A literal takes memory too, though the engine compiles it within any bound.
+        // A text takes memory too, though it needs no engine.
         if most < SMALLEST.min(limits.pattern_size) {
             let limit = limits.patterns_size;
             return Err(Error::new(ErrorKind::PatternsTooLarge { limit }, self.span()));
         }
         // The engine does not tell how large a pattern has become, only that it is too large.
         let mut size = SMALLEST.min(most);
-        loop {
-            match build(&translated, size) {
-                Ok(regex) => {
-                    *room -= size;
-                    return Ok(regex);
+        let matcher = Matcher::new(&translated, || {
+            loop {
+                match build(&translated, size) {
+                    Err(regex::Error::CompiledTooBig(_)) if size < most => {
+                        size = most.min(size * 2);
+                    }
+                    built => return built.map_err(|error| self.refused(&error, limits, most)),
                 }
-                Err(regex::Error::CompiledTooBig(_)) if size < most => size = most.min(size * 2),
-                Err(error) => return Err(self.refused(&error, limits, most)),
             }
-        }
+        })?;
+        *room -= size;
+        Ok(matcher)
     }
 
     fn error(&self, error: &PatternError) -> Error {

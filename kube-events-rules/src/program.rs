@@ -13,12 +13,12 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
 use serde_json::Value as Json;
 
 use crate::ast::{Ast, Comparison, Joint, NodeId, NodeKind};
 use crate::fields::Fields;
 use crate::name::Name;
+use crate::pattern::Matcher;
 use crate::value::Value;
 use crate::verdict::{Reason, Verdict};
 use crate::walk;
@@ -67,7 +67,7 @@ pub(crate) enum Predicate {
     Contains(Box<str>),
     /// Equal as text to one of these, which are sorted.
     In(Arc<[Box<str>]>),
-    Matches(Regex),
+    Matches(Matcher),
     /// Undecided wherever the name is there.
     Never(Reason),
 }
@@ -282,7 +282,7 @@ impl Predicate {
                 let value = value.as_text();
                 texts.binary_search_by(|text| (**text).cmp(&*value)).is_ok()
             }
-            Self::Matches(regex) => regex.is_match(&value.as_text()),
+            Self::Matches(matcher) => matcher.is_match(&value.as_text()),
             Self::Never(reason) => return Err(*reason),
         })
     }
@@ -296,7 +296,7 @@ impl Predicate {
             (Self::Boolean(a), Self::Boolean(b)) => a == b,
             (Self::Contains(a), Self::Contains(b)) => a == b,
             (Self::In(a), Self::In(b)) => a == b,
-            (Self::Matches(a), Self::Matches(b)) => a.as_str() == b.as_str(),
+            (Self::Matches(a), Self::Matches(b)) => a == b,
             (Self::Never(a), Self::Never(b)) => a == b,
             _ => false,
         }

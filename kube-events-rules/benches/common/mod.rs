@@ -94,9 +94,9 @@ pub(crate) fn mixed(rules: usize) -> RuleSpec {
                 r#"type = "Warning" and involvedObject.name = "web-{number}" and message contains "container""#
             ),
             16 => format!(r#"reason = "{reason}" and involvedObject.name like "^web-{number}-*""#),
-            17 => format!(
-                r#"type = "Warning" and message like "*volume data-{number}*not found*""#
-            ),
+            17 => {
+                format!(r#"type = "Warning" and message like "*volume data-{number}*not found*""#)
+            }
             18 => format!(r#"involvedObject.kind = "Pod" and message like "*web-{number}?shop*""#),
             _ => format!(
                 r#"reason = "{reason}" and message regex "exit code:? (1[0-9]{{2}}|[2-9]).*{number}""#

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use hashbrown::HashMap;
 
-use super::{Part, test::Plain};
+use super::{Part, test::Asked};
 use crate::{
     ast::{Ast, Comparison, Joint, NodeKind},
     field::Field,
@@ -79,7 +79,7 @@ impl Access {
     }
 
     /// What a test needs to be true, if it is asked for its own sake and not for its opposite.
-    pub(super) fn of_test(test: &Plain, negated: bool) -> Vec<Self> {
+    pub(super) fn of_test(test: &Asked, negated: bool) -> Vec<Self> {
         let Place::Field(field) = test.name().key.place() else { return Vec::new() };
         if negated || !test.name().steps.is_empty() {
             return Vec::new();
@@ -104,11 +104,10 @@ impl Access {
         if field.is_number() {
             return found;
         }
-        let needles = test.needle().map(str::to_owned).into_iter().chain(test.needles());
-        let needles: Vec<_> = needles.collect();
+        let others = test.needles().iter().map(String::as_str);
+        let needles: Vec<_> = test.needle().into_iter().chain(others).collect();
         if needles.iter().all(|needle| needle.len() >= SHORTEST_NEEDLE) {
-            let needs =
-                needles.iter().map(|text| Need::Contains(key.clone(), text.as_str().into()));
+            let needs = needles.iter().map(|text| Need::Contains(key.clone(), (*text).into()));
             found.extend(Self::new(needs));
         }
         found

@@ -7,7 +7,7 @@ use super::{
     access::{Access, Equalities, Need, Ranges, SHORTEST_NEEDLE},
     needles::Needles,
     place,
-    test::{Plain, Test},
+    test::{Asked, Test},
 };
 use crate::{
     ast::Comparison,
@@ -19,7 +19,7 @@ use crate::{
 /// Collects conditions.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
-    tests: HashMap<Plain, u32>,
+    tests: HashMap<Asked, u32>,
     steps: Vec<Step>,
     ends: Vec<u32>,
     ways: Vec<Vec<Access>>,
@@ -40,7 +40,7 @@ impl Builder {
         let first = place(self.steps.len());
         let mut needs = Vec::new();
         for step in condition.program().steps() {
-            let (test, negated) = Plain::of(&step.test);
+            let (test, negated) = Asked::of(&step.test);
             needs.push(Access::of_test(&test, negated));
             let next = place(self.tests.len());
             let test = *self.tests.entry(test).or_insert(next);
@@ -105,10 +105,11 @@ impl Builder {
 
     /// For each pattern, the tests of which one has to be true for it to match.
     fn guards(&mut self) -> HashMap<u32, Box<[u32]>> {
-        let needles =
-            self.tests.iter().map(|(test, at)| (test.name().clone(), test.needles(), *at));
-        let patterns: Vec<_> = needles.filter(|(_, needles, _)| !needles.is_empty()).collect();
-        patterns
+        let costly = self.tests.iter().filter(|(test, _)| test.is_costly());
+        let guarded = costly.filter(|(test, _)| !test.needles().is_empty());
+        let guarded: Vec<_> =
+            guarded.map(|(test, at)| (test.name().clone(), test.needles().to_vec(), *at)).collect();
+        guarded
             .into_iter()
             .map(|(name, needles, at)| {
                 let needed = needles.into_iter().map(|text| self.contains(&name.key, text));
@@ -121,7 +122,7 @@ impl Builder {
     fn contains(&mut self, key: &Key, text: String) -> u32 {
         let name = Name { key: key.clone(), steps: Box::default() };
         let next = place(self.tests.len());
-        *self.tests.entry(Plain::contains(&name, text)).or_insert(next)
+        *self.tests.entry(Asked::contains(&name, text)).or_insert(next)
     }
 
     fn finish(self, filed: Filed) -> Index {
@@ -157,7 +158,7 @@ impl Builder {
             Some(needles) => Test::Searched(*needles),
             None => match guards.remove(&at) {
                 Some(needed) => Test::Guarded { needed, test },
-                None => Test::Plain(test),
+                None => Test::Alone(test),
             },
         });
         Index {

@@ -6,9 +6,10 @@ use std::{
 };
 
 use crate::{
+    ast::Comparison,
     fields::Fields,
     name::Name,
-    pattern,
+    pattern::{Matcher, Plain},
     program::{CompiledTest, Predicate},
     verdict::Reason,
 };
@@ -17,16 +18,16 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum Test {
     /// By itself.
-    Plain(Plain),
+    Alone(Asked),
     /// By the search for all texts in its field.
     Searched(u32),
     /// By itself, but only if one of the other tests, which are cheaper, is true.
-    Guarded { needed: Box<[u32]>, test: Plain },
+    Guarded { needed: Box<[u32]>, test: Asked },
 }
 
 /// A test that is not negated, unless it is on many values, each of which is asked for itself.
 #[derive(Debug)]
-pub(super) struct Plain {
+pub(super) struct Asked {
     name: Name,
     question: Question,
 }
@@ -34,8 +35,6 @@ pub(super) struct Plain {
 #[derive(Debug)]
 enum Question {
     Predicate(Predicate),
-    StartsWith(Box<str>),
-    EndsWith(Box<str>),
     /// On what may be many values: elements of a list, what a path finds.
     Many(CompiledTest),
 }
@@ -50,29 +49,26 @@ pub(super) enum Answer {
     Undecided(Reason),
 }
 
-// === impl Plain ===
+// === impl Asked ===
 
-impl Plain {
+impl Asked {
     /// The question that a test asks, and whether the opposite answer passes it.
     pub(super) fn of(test: &CompiledTest) -> (Self, bool) {
         if !test.name.steps.is_empty() || test.name.key.path().is_some() {
             let question = Question::Many(test.clone());
             return (Self { name: test.name.clone(), question }, false);
         }
-        let question = match &test.predicate {
-            Predicate::Matches(regex) => match pattern::plain(regex.as_str()) {
-                Some(pattern::Plain::Contains(text)) => {
-                    Question::Predicate(Predicate::Contains(text.into()))
-                }
-                Some(pattern::Plain::Equals(text)) => {
-                    Question::Predicate(Predicate::Text(crate::ast::Comparison::Equal, text.into()))
-                }
-                Some(pattern::Plain::StartsWith(text)) => Question::StartsWith(text.into()),
-                Some(pattern::Plain::EndsWith(text)) => Question::EndsWith(text.into()),
-                None => Question::Predicate(test.predicate.clone()),
-            },
-            predicate => Question::Predicate(predicate.clone()),
+        // What conditions look for in a text is one question, however they write it.
+        let predicate = match &test.predicate {
+            Predicate::Matches(Matcher::Plain(Plain::Contains(text))) => {
+                Predicate::Contains(text.as_str().into())
+            }
+            Predicate::Matches(Matcher::Plain(Plain::Equals(text))) => {
+                Predicate::Text(Comparison::Equal, text.as_str().into())
+            }
+            predicate => predicate.clone(),
         };
+        let question = Question::Predicate(predicate);
         (Self { name: test.name.clone(), question }, test.negated)
     }
 
@@ -90,7 +86,7 @@ impl Plain {
     pub(super) fn predicate(&self) -> Option<&Predicate> {
         match &self.question {
             Question::Predicate(predicate) => Some(predicate),
-            _ => None,
+            Question::Many(_) => None,
         }
     }
 
@@ -102,28 +98,30 @@ impl Plain {
         }
     }
 
+    /// Whether it costs far more than to look for a text.
+    pub(super) fn is_costly(&self) -> bool {
+        matches!(self.question, Question::Predicate(Predicate::Matches(Matcher::Regex { .. })))
+    }
+
     /// Texts of which a field that matches has one at least; none if that cannot be said.
-    pub(super) fn needles(&self) -> Vec<String> {
+    pub(super) fn needles(&self) -> &[String] {
         match &self.question {
-            Question::Predicate(Predicate::Matches(regex)) => pattern::needles(regex.as_str()),
-            Question::StartsWith(text) | Question::EndsWith(text) => vec![text.to_string()],
-            _ => Vec::new(),
+            Question::Predicate(Predicate::Matches(Matcher::Regex { needles, .. })) => needles,
+            Question::Predicate(Predicate::Matches(Matcher::Plain(
+                Plain::StartsWith(text) | Plain::EndsWith(text),
+            ))) => std::slice::from_ref(text),
+            _ => &[],
         }
     }
 
     pub(super) fn answer(&self, fields: &(impl Fields + ?Sized)) -> Answer {
         let key = &self.name.key;
-        let text = |holds: fn(&str, &str) -> bool, other: &str| {
-            fields.get(key).map_or(Answer::Missing, |value| holds(&value.as_text(), other).into())
-        };
         match &self.question {
             Question::Predicate(Predicate::Exists) => fields.exists(key).into(),
             Question::Predicate(predicate) => match fields.get(key) {
                 Some(value) => predicate.holds(&value).map_or_else(Answer::Undecided, Into::into),
                 None => Answer::Missing,
             },
-            Question::StartsWith(start) => text(|text, start| text.starts_with(start), start),
-            Question::EndsWith(end) => text(|text, end| text.ends_with(end), end),
             Question::Many(test) => {
                 test.evaluate(fields).map_or_else(Answer::Undecided, Into::into)
             }
@@ -132,20 +130,19 @@ impl Plain {
 }
 
 /// Two are equal if every view of an Event answers both in the same way.
-impl PartialEq for Plain {
+impl PartialEq for Asked {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.question == other.question
     }
 }
 
-impl Eq for Plain {}
+impl Eq for Asked {}
 
-impl Hash for Plain {
+impl Hash for Asked {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name.key.as_str().hash(state);
         match &self.question {
             Question::Predicate(predicate) => hash(predicate, state),
-            Question::StartsWith(text) | Question::EndsWith(text) => text.hash(state),
             Question::Many(test) => hash(&test.predicate, state),
         }
     }
@@ -157,7 +154,7 @@ fn hash<H: Hasher>(predicate: &Predicate, state: &mut H) {
         Predicate::Text(_, text) | Predicate::Contains(text) => text.hash(state),
         Predicate::Number(_, number) => number.to_bits().hash(state),
         Predicate::In(texts) => texts.hash(state),
-        Predicate::Matches(regex) => regex.as_str().hash(state),
+        Predicate::Matches(matcher) => matcher.as_str().hash(state),
         _ => {}
     }
 }
@@ -166,9 +163,6 @@ impl PartialEq for Question {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Predicate(a), Self::Predicate(b)) => a.is_same(b),
-            (Self::StartsWith(a), Self::StartsWith(b)) | (Self::EndsWith(a), Self::EndsWith(b)) => {
-                a == b
-            }
             (Self::Many(a), Self::Many(b)) => {
                 a.negated == b.negated && a.predicate.is_same(&b.predicate)
             }

@@ -11,13 +11,23 @@ pub(crate) enum Plain {
     Contains(String),
 }
 
+impl Plain {
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        match self {
+            Self::Equals(other) => text == other,
+            Self::StartsWith(start) => text.starts_with(start),
+            Self::EndsWith(end) => text.ends_with(end),
+            Self::Contains(part) => text.contains(part),
+        }
+    }
+}
+
 /// The most texts of which a pattern is said to need one.
 const MOST_NEEDLES: usize = 16;
 
-/// The comparison that a translated pattern comes down to, if it is one.
-pub(crate) fn plain(translated: &str) -> Option<Plain> {
-    let hir = parse(translated)?;
-    let mut parts = parts(&hir);
+/// The comparison that a pattern comes down to, if it is one.
+pub(super) fn plain(hir: &Hir) -> Option<Plain> {
+    let mut parts = parts(hir);
     let from_start = is_anchor(parts.first(), Look::Start);
     parts.drain(..usize::from(from_start));
     let to_end = is_anchor(parts.last(), Look::End);
@@ -37,13 +47,14 @@ pub(crate) fn plain(translated: &str) -> Option<Plain> {
     })
 }
 
-/// Texts of which one at least is in everything that a translated pattern matches; none if there
-/// are no such texts, or too many.
-pub(crate) fn needles(translated: &str) -> Vec<String> {
-    parse(translated).and_then(|hir| needles_of(&hir)).unwrap_or_default()
+/// Texts of which one at least is in everything that a pattern matches; none if there are no such
+/// texts, or too many.
+pub(super) fn needles(hir: &Hir) -> Vec<String> {
+    needles_of(hir).unwrap_or_default()
 }
 
-fn parse(translated: &str) -> Option<Hir> {
+/// Reads a translated pattern.
+pub(super) fn parse(translated: &str) -> Option<Hir> {
     regex_syntax::ParserBuilder::new().nest_limit(u32::MAX).build().parse(translated).ok()
 }
 
@@ -95,11 +106,18 @@ mod tests {
     use regex::Regex;
 
     use super::*;
-    use crate::{limits::Limits, pattern::Pattern};
+    use crate::pattern::Pattern;
 
     fn translated(pattern: &Pattern) -> String {
-        let mut room = usize::MAX;
-        pattern.compile(&Limits::default(), &mut room).unwrap().as_str().to_owned()
+        super::super::translate(&pattern.chars).map_err(|error| error.kind).unwrap()
+    }
+
+    fn plain(translated: &str) -> Option<Plain> {
+        super::plain(&parse(translated).unwrap())
+    }
+
+    fn needles(translated: &str) -> Vec<String> {
+        super::needles(&parse(translated).unwrap())
     }
 
     #[test]
@@ -132,12 +150,7 @@ mod tests {
             let (regex, plain) = (Regex::new(&translated).unwrap(), plain(&translated));
             let Some(plain) = plain else { continue };
             for text in texts {
-                let found = match &plain {
-                    Plain::Equals(other) => text == other,
-                    Plain::StartsWith(start) => text.starts_with(start),
-                    Plain::EndsWith(end) => text.ends_with(end),
-                    Plain::Contains(part) => text.contains(part),
-                };
+                let found = plain.is_match(text);
                 assert_eq!(found, regex.is_match(text), "{pattern} {text:?}");
             }
         }
