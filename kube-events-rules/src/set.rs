@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use kube_events_core::{
     Alert, Event, Notification,
     crd::{EventRule, RuleSpec},
@@ -211,10 +212,20 @@ impl RuleSet {
     /// Evaluates every rule whose scope the Event is in. Total; allocates nothing while no rule
     /// matches.
     pub fn evaluate<'a>(&'a self, event: &'a Event) -> Outcome<'a> {
+        self.outcome(event, Subject::new(event))
+    }
+
+    /// Evaluates as at another time: ages are counted to it and not to the wall clock's, as a replay
+    /// has to.
+    pub fn evaluate_at<'a>(&'a self, event: &'a Event, now: Timestamp) -> Outcome<'a> {
+        self.outcome(event, Subject::at(event, now))
+    }
+
+    fn outcome<'a>(&'a self, event: &'a Event, subject: Subject<'a>) -> Outcome<'a> {
         let mut outcome = Outcome { event, found: Vec::new(), undecided: 0 };
         for bucket in self.in_scope(event.involved_object().namespace) {
             let before = outcome.found.len();
-            outcome.undecided += bucket.look(event, &mut outcome.found);
+            outcome.undecided += bucket.look(event, subject, &mut outcome.found);
             judge(&mut outcome.found, before);
         }
         outcome
@@ -231,8 +242,14 @@ impl RuleSet {
     /// What each rule says of an Event, and why: those of the scopes that the Event is in, in the order in
     /// which they are evaluated. Costs far more than [`RuleSet::evaluate`], and counts nothing.
     pub fn explain(&self, event: &Event) -> impl Iterator<Item = (&Rule, Explanation)> {
-        let rules = self.in_scope(event.involved_object().namespace).flat_map(|it| &it.rules);
-        rules.map(|rule| (&**rule, rule.explain(&Subject::new(event))))
+        let rules = self.seeing(event);
+        rules.map(|rule| (rule, rule.explain(&Subject::new(event))))
+    }
+
+    /// The rules of the scopes that an Event is in, in the order in which they are evaluated.
+    pub fn seeing(&self, event: &Event) -> impl Iterator<Item = &Rule> {
+        let buckets = self.in_scope(event.involved_object().namespace);
+        buckets.flat_map(|bucket| &bucket.rules).map(Arc::as_ref)
     }
 
     /// All rules that count.
@@ -267,10 +284,15 @@ impl RuleSet {
 impl Bucket {
     /// Evaluates the conditions of all rules, adds those that hold, and says how many could not be
     /// decided.
-    fn look<'a>(&'a self, event: &Event, found: &mut Vec<Found<'a>>) -> usize {
+    fn look<'a>(
+        &'a self,
+        event: &Event,
+        subject: Subject<'_>,
+        found: &mut Vec<Found<'a>>,
+    ) -> usize {
         let mut undecided = 0;
         let begin = found.len();
-        self.index.evaluate(&Subject::new(event), |clause, verdict| {
+        self.index.evaluate(&subject, |clause, verdict| {
             let Clause { rule, role } = self.clauses[clause];
             let rule = &self.rules[rule as usize];
             rule.count(role, verdict, event);

@@ -470,3 +470,14 @@ fn settings_that_cannot_be_used_are_told_with_what_was_meant() {
         );
     }
 }
+
+#[test]
+fn ages_are_counted_to_the_time_that_is_told() {
+    let rules = build(|rules| {
+        rules.add("", "c", &Scope::Cluster, &alert("Fresh", "age(lastTimestamp) < 10m"));
+    });
+    let event = event("shop", "x");
+    let matches = |now: &str| !rules.evaluate_at(&event, now.parse().unwrap()).matched().is_empty();
+    assert!(matches("2026-01-02T03:14:00Z"));
+    assert!(!matches("2026-01-02T03:14:10Z"));
+}

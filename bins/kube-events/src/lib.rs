@@ -23,7 +23,10 @@ use clap::{Parser, Subcommand};
 pub use bundle::BundleOptions;
 pub use completions::CompletionsOptions;
 pub use demo::DemoOptions;
-pub use rules::{CheckOptions, DefaultsOptions, EvalOptions, EventApi, Format, RulesCommand};
+pub use rules::{
+    CheckOptions, DefaultsOptions, EvalOptions, EventApi, ExplainOptions, Format, RulesCommand,
+    RulesOptions,
+};
 pub use run::{RunOptions, SinkArgument};
 pub use upgrade::UpgradeOptions;
 

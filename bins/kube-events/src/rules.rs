@@ -5,10 +5,14 @@ mod compile;
 mod defaults;
 mod document;
 mod eval;
+mod events;
+mod explain;
 mod files;
 mod finding;
 mod fix;
 mod scalar;
+mod source;
+mod style;
 
 use std::process::ExitCode;
 
@@ -19,6 +23,8 @@ pub use self::{
     check::{CheckOptions, Format},
     defaults::DefaultsOptions,
     eval::{EvalOptions, EventApi},
+    explain::ExplainOptions,
+    source::RulesOptions,
 };
 
 /// What can be done with rules.
@@ -26,6 +32,8 @@ pub use self::{
 pub enum RulesCommand {
     /// Check Rules in files: conditions, scopes, types, labels, annotations, spelling of keys.
     Check(CheckOptions),
+    /// Say why rules match an Event, or do not.
+    Explain(ExplainOptions),
     /// Evaluate conditions on Events, one case a line.
     Eval(EvalOptions),
     /// Print the usual rules as a Rule object.
@@ -38,6 +46,7 @@ impl RulesCommand {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Check(options) => check::run(&options),
+            Self::Explain(options) => explain::run(&options),
             Self::Eval(options) => eval::run(&options),
             Self::Defaults(options) => defaults::run(&options),
         }

@@ -55,13 +55,13 @@ fn lint() -> PossibleValuesParser {
     PossibleValuesParser::new(lint_names())
 }
 
-/// How findings are printed.
+/// How something is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.
     #[default]
     Text,
-    /// An array of objects.
+    /// For programs.
     Json,
 }
 

@@ -6,8 +6,9 @@ use anyhow::anyhow;
 use kube_events_rules::{Builder, RuleSet};
 
 use super::{
-    document::{Document, Namespaces},
-    files,
+    document::{Document, Namespaces, RuleObject},
+    files::{self, File},
+    finding::Finding,
 };
 
 /// The namespace of Rules that name none.
@@ -29,13 +30,34 @@ pub(crate) fn compile(paths: &[PathBuf], rules_namespace: &str) -> anyhow::Resul
     Ok(rules.build())
 }
 
-fn add(rules: &mut Builder, document: &Document, namespaces: Namespaces<'_>) {
+/// Adds the rules of a document, each object's in the scope that it claims.
+pub(super) fn add(rules: &mut Builder, document: &Document, namespaces: Namespaces<'_>) {
     match document {
         Document::Rule(object) | Document::Untyped(object) => object.add_to(rules, namespaces),
         Document::Bare(object) => object.add_bare_to(rules),
         Document::List(items) => items.iter().for_each(|item| add(rules, item, namespaces)),
         Document::Other => {}
     }
+}
+
+/// What the authors of the Rules in a document should know.
+pub(super) fn findings(
+    file: &File,
+    document: &Document,
+    namespaces: Namespaces<'_>,
+) -> Vec<Finding> {
+    let add = |object: &RuleObject, rules: &mut Builder| match document {
+        Document::Bare(_) => object.add_bare_to(rules),
+        _ => object.add_to(rules, namespaces),
+    };
+    let found = document.objects().into_iter().flat_map(|object| {
+        let mut rules = RuleSet::builder();
+        add(object, &mut rules);
+        let problems = rules.build();
+        let problems = problems.problems().iter();
+        problems.map(|problem| Finding::of_problem(file, object, problem)).collect::<Vec<_>>()
+    });
+    found.collect()
 }
 
 #[cfg(test)]

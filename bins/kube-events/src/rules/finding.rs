@@ -112,6 +112,11 @@ impl Finding {
         }
     }
 
+    /// True if a rule does not count because of it.
+    pub(super) fn is_error(&self) -> bool {
+        self.level == Severity::Error
+    }
+
     pub(super) fn severity(&self) -> Severity {
         self.level
     }
