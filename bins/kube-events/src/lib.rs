@@ -24,8 +24,8 @@ pub use bundle::BundleOptions;
 pub use completions::CompletionsOptions;
 pub use demo::DemoOptions;
 pub use rules::{
-    CheckOptions, DefaultsOptions, EvalOptions, EventApi, ExplainOptions, Format, RulesCommand,
-    RulesOptions,
+    CheckOptions, DefaultsOptions, EvalOptions, EventApi, ExplainOptions, Format, ReplayOptions,
+    RulesCommand, RulesOptions,
 };
 pub use run::{RunOptions, SinkArgument};
 pub use upgrade::UpgradeOptions;

@@ -10,7 +10,9 @@ mod explain;
 mod files;
 mod finding;
 mod fix;
+mod replay;
 mod scalar;
+mod simulation;
 mod source;
 mod style;
 
@@ -24,6 +26,7 @@ pub use self::{
     defaults::DefaultsOptions,
     eval::{EvalOptions, EventApi},
     explain::ExplainOptions,
+    replay::ReplayOptions,
     source::RulesOptions,
 };
 
@@ -34,6 +37,8 @@ pub enum RulesCommand {
     Check(CheckOptions),
     /// Say why rules match an Event, or do not.
     Explain(ExplainOptions),
+    /// Say what rules would have given for Events of the past.
+    Replay(ReplayOptions),
     /// Evaluate conditions on Events, one case a line.
     Eval(EvalOptions),
     /// Print the usual rules as a Rule object.
@@ -47,6 +52,7 @@ impl RulesCommand {
         match self {
             Self::Check(options) => check::run(&options),
             Self::Explain(options) => explain::run(&options),
+            Self::Replay(options) => replay::run(&options),
             Self::Eval(options) => eval::run(&options),
             Self::Defaults(options) => defaults::run(&options),
         }
