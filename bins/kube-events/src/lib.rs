@@ -25,7 +25,7 @@ pub use completions::CompletionsOptions;
 pub use demo::DemoOptions;
 pub use rules::{
     CheckOptions, DefaultsOptions, EvalOptions, EventApi, ExplainOptions, Format, ReplayOptions,
-    RulesCommand, RulesOptions,
+    RulesCommand, RulesOptions, TestOptions,
 };
 pub use run::{RunOptions, SinkArgument};
 pub use upgrade::UpgradeOptions;
@@ -48,7 +48,7 @@ pub enum Command {
     /// Export a cluster's Events and rule on them, in one process without an operator.
     #[command(after_help = run::EXAMPLES)]
     Run(Box<RunOptions>),
-    /// Check, try and print rules.
+    /// Check, explain, replay, test and print rules.
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Print the definitions of the custom resources.

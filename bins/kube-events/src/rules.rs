@@ -15,6 +15,7 @@ mod scalar;
 mod simulation;
 mod source;
 mod style;
+mod test;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ pub use self::{
     explain::ExplainOptions,
     replay::ReplayOptions,
     source::RulesOptions,
+    test::TestOptions,
 };
 
 /// What can be done with rules.
@@ -39,6 +41,8 @@ pub enum RulesCommand {
     Explain(ExplainOptions),
     /// Say what rules would have given for Events of the past.
     Replay(ReplayOptions),
+    /// Test rules: Events, and what has to follow from them, in YAML.
+    Test(TestOptions),
     /// Evaluate conditions on Events, one case a line.
     Eval(EvalOptions),
     /// Print the usual rules as a Rule object.
@@ -53,6 +57,7 @@ impl RulesCommand {
             Self::Check(options) => check::run(&options),
             Self::Explain(options) => explain::run(&options),
             Self::Replay(options) => replay::run(&options),
+            Self::Test(options) => test::run(&options),
             Self::Eval(options) => eval::run(&options),
             Self::Defaults(options) => defaults::run(&options),
         }

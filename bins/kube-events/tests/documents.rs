@@ -12,6 +12,7 @@ use serde_json::Value;
 const README: &str = include_str!("../../../README.md");
 const CONFIGURATION: &str = include_str!("../../../docs/configuration.md");
 const INSTALL: &str = include_str!("../../../docs/install.md");
+const TESTING: &str = include_str!("../../../docs/testing-rules.md");
 const UPGRADE: &str = include_str!("../../../docs/upgrade.md");
 const SETUPS: [&str; 3] = [
     include_str!("../../../docs/setups/alertmanager-kube-prometheus.md"),
@@ -161,6 +162,51 @@ fn our_commands_are_understood() {
         understood += 1;
     }
     assert!(understood >= 9, "only {understood} commands");
+}
+
+/// The commands that documents show with what they print print just that, in the repository's root.
+#[test]
+fn what_our_commands_print_is_what_is_shown() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let mut shown = 0;
+    for (_, lines) in [README, TESTING].into_iter().flat_map(|text| blocks(text, "console")) {
+        for block in lines.join("\n").split("$ ").filter(|block| !block.is_empty()) {
+            let (command, expected) = block.split_once('\n').expect("a command and its output");
+            let words: Vec<_> = command.split_whitespace().collect();
+            assert_eq!(words[0], "kube-events", "{command}");
+            let output = std::process::Command::new(env!("CARGO_BIN_EXE_kube-events"))
+                .args(&words[1..])
+                .current_dir(root)
+                .output()
+                .unwrap();
+            let printed = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(printed.trim_end(), expected.trim_end(), "{command}");
+            shown += 1;
+        }
+    }
+    assert!(shown >= 5, "only {shown} commands");
+}
+
+#[test]
+fn the_test_of_the_page_is_that_of_its_example() {
+    let example = include_str!("../../../docs/examples/rules-test.yaml");
+    let (_, lines) = &blocks(TESTING, "yaml")[0];
+    assert_eq!(lines[1..].join("\n"), example.trim_end());
+}
+
+#[test]
+fn each_of_the_usual_rules_has_a_test() {
+    let text = include_str!("../../../kube-events-rules/data/default-rules-test.yaml");
+    let tests: Value = serde_saphyr::from_str(text).unwrap();
+    let tests = tests["tests"].as_array().unwrap();
+    for rule in kube_events_rules::default_rules().rules.iter().filter(|rule| rule.enable) {
+        let is_its = |test: &&Value| {
+            let expected = &test["expect"][0];
+            let lists = ["alerts", "notifications"].map(|list| &expected[list][0]["rule"]);
+            test["name"] == *rule.name && lists.iter().any(|name| **name == *rule.name)
+        };
+        assert!(tests.iter().any(|test| is_its(&test)), "{}", rule.name);
+    }
 }
 
 /// The commands of a block, each on one line and without its comment, and what they are given as

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube_events_core::Event;
 use kube_events_rules::{
-    Effects, Rule, RuleSet,
+    Effects, Kind, Rule, RuleSet,
     state::{State, StateOptions},
 };
 
@@ -20,6 +20,8 @@ pub(super) struct Simulation<'a> {
 #[derive(Debug)]
 pub(super) struct Moment<'a> {
     pub(super) at: Timestamp,
+    /// The Event, unless it follows from time alone.
+    pub(super) event: Option<&'a Event>,
     /// The rules that matched it.
     pub(super) matched: Vec<&'a Rule>,
     pub(super) effects: Effects,
@@ -55,7 +57,7 @@ impl<'a> Simulation<'a> {
     fn tick(&mut self, at: Timestamp, tell: &mut impl FnMut(Moment<'a>)) {
         let effects = self.state.advance(at);
         if !effects.is_empty() {
-            tell(Moment { at, matched: Vec::new(), effects });
+            tell(Moment { at, event: None, matched: Vec::new(), effects });
         }
     }
 
@@ -65,6 +67,15 @@ impl<'a> Simulation<'a> {
         let outcome = self.rules.evaluate_at(event, at);
         let mut effects = outcome.effects();
         effects.extend(self.state.observe(&outcome, at));
-        Moment { at, matched: outcome.matched(), effects }
+        Moment { at, event: Some(event), matched: outcome.matched(), effects }
+    }
+}
+
+// === impl Moment ===
+
+impl<'a> Moment<'a> {
+    /// The rules that hid the Event from others.
+    pub(super) fn drops(&self) -> impl Iterator<Item = &'a Rule> {
+        self.matched.iter().copied().filter(|rule| rule.kind() == Kind::Drop)
     }
 }

@@ -37,7 +37,7 @@ pub struct RulesOptions {
 pub(super) const NAMESPACE: &str = "kubesphere-logging-system";
 
 /// The name of the object that `rules defaults` prints.
-const DEFAULTS: &str = "cluster-rules-default";
+pub(super) const DEFAULTS: &str = "cluster-rules-default";
 
 fn member(text: &str) -> Result<(String, String), String> {
     let parts = text
