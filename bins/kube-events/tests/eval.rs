@@ -80,10 +80,15 @@ fn malformed_text_is_refused_unless_its_meaning_is_evident() {
     let malformed = std::iter::zip(&cases, &answers).filter(|(case, _)| case["clean"] == false);
     let (refused, accepted): (Vec<_>, Vec<_>) =
         malformed.partition(|(_, answer)| answer["valid"] == false);
-    assert_eq!((refused.len(), accepted.len()), (223, 39));
+    assert_eq!((refused.len(), accepted.len()), (219, 43));
     assert!(refused.iter().all(|(_, answer)| answer["error"].is_string()));
     for (case, _) in accepted {
         let text = case["expr"].as_str().expect("every case has a text");
-        assert!(has_a_name_like_an_operator(text), "{text}");
+        assert!(has_a_name_like_an_operator(text) || has_a_later_spelling(text), "{text}");
     }
+}
+
+/// What the Go ruler stopped reading at, and what is a part of the language here.
+fn has_a_later_spelling(text: &str) -> bool {
+    ["==", "&&", "||", "AND", "OR", "NOT"].iter().any(|spelling| text.contains(spelling))
 }
