@@ -30,6 +30,9 @@ pub struct Alert {
     pub starts_at: Timestamp,
     /// When it is over; `None`: a while after it is sent, as the sink is configured.
     pub ends_at: Option<Timestamp>,
+    /// What tells each piece of news about an alert that is told more than once, that it fires on or
+    /// is over, from repeats of one delivery: the end that it was given then. `None` if it is told once.
+    pub news: Option<Timestamp>,
     /// A link to what gave rise to it.
     pub generator_url: Option<String>,
     /// The Event that gave rise to it.
@@ -46,6 +49,7 @@ impl Alert {
             annotations: BTreeMap::new(),
             starts_at,
             ends_at: None,
+            news: None,
             generator_url: None,
             key,
         }
@@ -78,8 +82,8 @@ impl Item for Alert {
     fn identify<H: Hasher>(&self, state: &mut H) {
         self.key.hash(state);
         self.fingerprint().hash(state);
-        // That it fires on, or that it is over, is news.
-        self.ends_at.hash(state);
+        // That it fires on, or that it is over, is news; an end that a sink sets is not.
+        self.news.hash(state);
         // Without a uid the key says nothing: repeats of one alert differ in when it started.
         if self.key.uid.is_empty() {
             self.starts_at.hash(state);

@@ -92,7 +92,7 @@ impl Payload for Notification {
 impl Payload for Alert {
     fn has_identity(&self) -> bool {
         // What says when it ends is told apart by that.
-        !self.key.uid.is_empty() || self.ends_at.is_some()
+        !self.key.uid.is_empty() || self.news.is_some()
     }
 }
 

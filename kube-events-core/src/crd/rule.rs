@@ -134,7 +134,7 @@ pub struct EventRule {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub absence: Option<Absence>,
     /// What Events have in common that are counted, awaited and resolved together: names of fields as
-    /// in conditions, or `owner`, the workload of a pod. Default: the involved object.
+    /// in conditions, or `owner`, the workload of a pod; without any, the involved object.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(
         feature = "crd",

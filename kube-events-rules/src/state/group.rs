@@ -183,6 +183,7 @@ impl Group {
             None => (fire.alert(rule), fire.route.clone()),
         };
         alert.ends_at = Some(later(times.now, times.refresh * 4));
+        alert.news = alert.ends_at;
         effects.alerts.push(Routed { item: alert.clone(), route: route.clone(), again });
         self.told.firing = Some(Firing { alert, route, again: later(times.now, times.refresh) });
     }
@@ -255,6 +256,7 @@ impl Firing {
     fn end(self, at: Timestamp) -> Routed<Alert> {
         let Self { mut alert, route, .. } = self;
         alert.ends_at = Some(at.max(alert.starts_at));
+        alert.news = alert.ends_at;
         Routed::new(alert, route)
     }
 }
