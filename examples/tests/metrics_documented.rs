@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use kube_events_core::{
     Batch, Event, Gap, Pipeline,
     gap::GapReason,
-    metrics::{ConfigMetrics, OperatorMetrics, PipelineMetrics, RulerMetrics},
+    metrics::{
+        ConfigMetrics, OperatorMetrics, PipelineMetrics, RuleFigures, RuleLabels, RulerMetrics,
+    },
     pipeline::LaneOptions,
     sink_fn,
     source::Observed,
@@ -39,6 +41,7 @@ async fn everything() -> String {
     ruler.sink("lane");
     ruler.lost("lane", 1);
     ruler.suppressed("lane", 1);
+    ruler.objects([(RuleLabels::new("shop", "web"), RuleFigures::default())].into());
     let operator = OperatorMetrics::register(&mut registry);
     operator.reconciled("Rule", Duration::ZERO, true);
     operator.wrote("Rule", 1);

@@ -23,6 +23,7 @@ pub mod duration;
 mod exporter;
 #[cfg(feature = "crd")]
 mod file;
+mod limits;
 mod port;
 mod rule;
 #[cfg(feature = "kubernetes")]
@@ -48,6 +49,7 @@ use serde::{Deserialize, Deserializer};
 pub use exporter::Exporter;
 #[cfg(feature = "kubernetes")]
 pub use exporter::ExporterSpec;
+pub use limits::RuleLimits;
 pub use port::ServicePort;
 #[cfg(feature = "crd")]
 pub use rule::Rule;

@@ -3,7 +3,8 @@
 //! Names follow the Prometheus conventions; counters get `_total` when they are exposed.
 
 use std::{
-    sync::atomic::AtomicU64,
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -70,7 +71,38 @@ pub struct RulerMetrics {
     state_bytes: Gauge,
     state_firing: Gauge,
     state_evicted: Counter,
+    objects: Objects,
     sinks: SinkFamilies,
+}
+
+/// The labels of what is told of a Rule object. A scrape has a label `namespace` of its own, the ruler's,
+/// so this one is named otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct RuleLabels {
+    rule_namespace: String,
+    rule_name: String,
+}
+
+/// What the rules of one object have done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleFigures {
+    /// Events that they matched.
+    pub matched: u64,
+    /// Notifications and alerts that they gave.
+    pub fired: u64,
+    /// Events that gave nothing because their group is quiet.
+    pub suppressed: u64,
+    /// Events that a rule of the type `drop` took from them.
+    pub dropped: u64,
+    /// Times that one of them could not be decided.
+    pub undecided: u64,
+}
+
+/// The figures of Rule objects, as many as the ruler is told to tell of.
+#[derive(Clone, Debug, Default)]
+struct Objects {
+    told: Arc<Mutex<BTreeMap<RuleLabels, RuleFigures>>>,
+    families: [Family<RuleLabels, Counter>; 5],
 }
 
 /// Figures about one sink, for [`Instrumented`](crate::sink::Instrumented).
@@ -199,6 +231,7 @@ impl Default for RulerMetrics {
             state_bytes: Gauge::default(),
             state_firing: Gauge::default(),
             state_evicted: Counter::default(),
+            objects: Objects::default(),
             sinks: SinkFamilies::default(),
         }
     }
@@ -251,8 +284,14 @@ impl RulerMetrics {
             "Groups that were forgotten for want of room",
             this.state_evicted.clone(),
         );
+        this.objects.register(registry);
         this.sinks.register(registry);
         this
+    }
+
+    /// Tells what the rules of these objects have done, and of no others.
+    pub fn objects(&self, objects: BTreeMap<RuleLabels, RuleFigures>) {
+        self.objects.tell(objects);
     }
 
     /// The figures of one lane's sink; all that can be told of the lane is there from now on.
@@ -310,6 +349,62 @@ impl RulerMetrics {
     /// Counts alerts that were too old to be sent.
     pub fn suppressed(&self, lane: &str, alerts: usize) {
         self.suppressed.get_or_create(&LaneLabel { lane: lane.to_owned() }).inc_by(alerts as u64);
+    }
+}
+
+// === impl RuleLabels ===
+
+impl RuleLabels {
+    /// The labels of the object of this name.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { rule_namespace: namespace.to_owned(), rule_name: name.to_owned() }
+    }
+}
+
+// === impl RuleFigures ===
+
+impl RuleFigures {
+    /// In the order of [`Objects::NAMES`].
+    fn values(&self) -> [u64; 5] {
+        [self.matched, self.fired, self.suppressed, self.dropped, self.undecided]
+    }
+}
+
+// === impl Objects ===
+
+impl Objects {
+    const NAMES: [(&str, &str); 5] = [
+        ("rule_matched", "Events that the rules of an object matched"),
+        ("rule_fired", "Notifications and alerts that the rules of an object gave"),
+        ("rule_suppressed", "Events that gave nothing because their group is quiet"),
+        ("rule_dropped", "Events that a rule of the type drop took from the rules of an object"),
+        ("rule_undecided", "Times that a rule of an object could not be decided on an Event"),
+    ];
+
+    fn register(&self, registry: &mut Registry) {
+        for ((name, help), family) in Self::NAMES.into_iter().zip(&self.families) {
+            registry.register(name, help, family.clone());
+        }
+    }
+
+    fn tell(&self, objects: BTreeMap<RuleLabels, RuleFigures>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for labels in told.keys().filter(|labels| !objects.contains_key(labels)) {
+            for family in &self.families {
+                family.remove(labels);
+            }
+        }
+        for (labels, figures) in &objects {
+            for (family, value) in self.families.iter().zip(figures.values()) {
+                // A rule that was changed begins anew, and so does the counter.
+                if family.get_or_create(labels).get() > value {
+                    family.remove(labels);
+                }
+                let counter = family.get_or_create(labels);
+                counter.inc_by(value - counter.get());
+            }
+        }
+        *told = objects;
     }
 }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod ast;
+mod before;
 mod check;
 mod condition;
 mod defaults;
@@ -30,6 +31,7 @@ mod parser;
 mod path;
 mod pattern;
 mod program;
+mod quota;
 mod quoted;
 mod route;
 mod rule;
@@ -58,6 +60,7 @@ pub use lists::Lists;
 pub use map::MapView;
 pub use name::{Key, Map, Moment, Place};
 pub use pattern::PatternErrorKind;
+pub use quota::Quota;
 pub use route::{Effects, Route, Routed};
 pub use rule::{Kind, RESERVED_LABELS, Rule, Statistics};
 pub use scope::{SCOPE_LABEL, Scope, ScopeError, WORKSPACE_LABEL};

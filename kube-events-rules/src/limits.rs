@@ -1,8 +1,8 @@
-//! How large conditions and Rule objects may be.
+//! How large conditions, Rule objects and all that one namespace has of them may be.
 
-use kube_events_core::crd::{MAX_CONDITION, MAX_RULES};
+use kube_events_core::crd::{ByteSize, RuleLimits};
 
-/// Bounds on one Rule object and its conditions. What is beyond them is refused when it is compiled,
+/// Bounds on conditions, Rule objects and namespaces. What is beyond them is refused when it is compiled,
 /// never when it is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -17,16 +17,50 @@ pub struct Limits {
     /// Bytes that the compiled forms of all patterns of one object may take together, or of a
     /// condition that stands alone. Default 16 MiB.
     pub patterns_size: usize,
+    /// Rules in all objects of one namespace. Default 10,000.
+    pub namespace_rules: usize,
+    /// Bytes of the conditions of all objects of one namespace. Default 4 MiB.
+    pub namespace_conditions_size: usize,
+    /// Bytes that the compiled forms of the patterns of all objects of one namespace may take
+    /// together. Default 64 MiB.
+    pub namespace_patterns_size: usize,
+}
+
+// === impl Limits ===
+
+impl Limits {
+    /// None at all, for texts that were found to be within some before.
+    pub const NONE: Self = Self {
+        length: usize::MAX,
+        depth: usize::MAX,
+        rules: usize::MAX,
+        pattern_size: usize::MAX,
+        patterns_size: usize::MAX,
+        namespace_rules: usize::MAX,
+        namespace_conditions_size: usize::MAX,
+        namespace_patterns_size: usize::MAX,
+    };
 }
 
 impl Default for Limits {
     fn default() -> Self {
+        RuleLimits::default().into()
+    }
+}
+
+impl From<RuleLimits> for Limits {
+    fn from(limits: RuleLimits) -> Self {
+        let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let bytes = |ByteSize(size)| usize::try_from(size).unwrap_or(usize::MAX);
         Self {
-            length: MAX_CONDITION,
-            depth: 10 << 10,
-            rules: MAX_RULES,
-            pattern_size: 4 << 20,
-            patterns_size: 16 << 20,
+            length: bytes(limits.condition_size),
+            depth: count(limits.condition_depth),
+            rules: count(limits.object_rules),
+            pattern_size: bytes(limits.pattern_size),
+            patterns_size: bytes(limits.object_patterns_size),
+            namespace_rules: count(limits.namespace_rules),
+            namespace_conditions_size: bytes(limits.namespace_conditions_size),
+            namespace_patterns_size: bytes(limits.namespace_patterns_size),
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    convert::Infallible,
     hash::Hash,
     time::Duration,
 };
 
 use futures::{Stream, StreamExt as _, future::Either, stream};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     core::{ApiResource, DeserializeGuard, Object, PartialObjectMeta, Selector, SelectorExt as _},
@@ -35,14 +36,24 @@ pub struct LiveOptions {
     pub rule_selector: Selector,
     /// As do the Rules of namespaces whose labels do not match.
     pub rule_namespace_selector: Selector,
-    /// What a condition may cost.
+    /// What rules may cost.
     pub limits: Limits,
+    /// The set that counted until now; what is wrong from now on takes nothing away from it.
+    pub before: RuleSet,
 }
 
 /// For how long changes are gathered before the rules are compiled again.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// Follows the Rules and namespaces of a cluster, and compiles them whenever they change.
+/// How often it is looked whether a set that was replaced is no longer in use.
+const RETIRE: Duration = Duration::from_secs(1);
+
+/// Follows the Rules and namespaces of a cluster, and compiles them whenever they change, on a thread
+/// for what blocks: who evaluates Events neither waits for it nor has to free what was replaced. A
+/// runtime of tokio is needed.
+///
+/// What is wrong never takes the place of what is good: see [`Builder::follow`](crate::Builder::follow).
+/// The Rules of a namespace are taken in the order in which they were created.
 ///
 /// The receiver holds `None` until both have been listed once. The future does the work and never
 /// ends; dropping it ends the watches, and the receiver keeps the last set.
@@ -70,9 +81,14 @@ async fn follow(client: Client, options: LiveOptions, sender: watch::Sender<Opti
     };
     let rules = changes(watcher(rules, Config::default()), "Rules").map(Either::Left);
     let mut changes = std::pin::pin!(stream::select(rules, labels.map(Either::Right)));
+    let mut retired = Retired::default();
     let mut state = State { options, rules: Mirror::default(), namespaces };
     loop {
-        let Some(change) = changes.next().await else { return };
+        let change = tokio::select! {
+            change = changes.next() => change,
+            never = retired.free() => match never {},
+        };
+        let Some(change) = change else { return };
         let mut changed = state.apply(change);
         // What follows closely is taken along: a list comes as one change for each object.
         let settled = tokio::time::Instant::now() + SETTLE;
@@ -80,10 +96,47 @@ async fn follow(client: Client, options: LiveOptions, sender: watch::Sender<Opti
             changed |= state.apply(change);
         }
         if changed && state.is_complete() {
-            let set = state.compile();
+            let set;
+            (state, set) = blocking(move || {
+                let set = state.compile();
+                (state, set)
+            })
+            .await;
             info!(rules = set.rules().count(), problems = set.problems().len(), "rules compiled");
+            retired.0.push(std::mem::replace(&mut state.options.before, set.clone()));
             sender.send_replace(Some(set));
         }
+    }
+}
+
+/// Does on another thread what would hold up this one.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is about to end.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// Sets that were replaced and may still be in use. To free thousands of rules takes milliseconds, which
+/// whoever used them last should not spend.
+#[derive(Default)]
+struct Retired(Vec<RuleSet>);
+
+impl Retired {
+    /// Frees the sets that nobody uses any more. Never ends.
+    async fn free(&mut self) -> Infallible {
+        while !self.0.is_empty() {
+            tokio::time::sleep(RETIRE).await;
+            let unused: Vec<_> = self.0.extract_if(.., |set| set.is_unshared()).collect();
+            if !unused.is_empty() {
+                blocking(move || drop(unused)).await;
+            }
+        }
+        std::future::pending().await
     }
 }
 
@@ -102,6 +155,7 @@ type Stored = DeserializeGuard<Object<RuleSpec, IgnoredAny>>;
 
 /// What counts of a Rule: its labels, its annotations, and its spec, or why that cannot be read.
 struct Known {
+    created: Option<Time>,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
     spec: Result<RuleSpec, String>,
@@ -132,8 +186,9 @@ impl State {
             Either::Left(event) => self.rules.apply(event, |stored| {
                 let key = (stored.namespace().unwrap_or_default(), stored.name_any());
                 let (labels, annotations) = (stored.labels().clone(), stored.annotations().clone());
+                let created = stored.creation_timestamp();
                 let spec = stored.0.map(|rule| rule.spec).map_err(|invalid| invalid.error);
-                (key, Known { labels, annotations, spec })
+                (key, Known { created, labels, annotations, spec })
             }),
             Either::Right(event) => self.namespaces.apply(event, |namespace| {
                 (namespace.name_any(), namespace.metadata.labels.unwrap_or_default())
@@ -146,7 +201,8 @@ impl State {
     }
 
     fn compile(&self) -> RuleSet {
-        let mut builder = RuleSet::builder().limits(self.options.limits);
+        let LiveOptions { limits, before, .. } = &self.options;
+        let mut builder = RuleSet::builder().limits(*limits).follow(before);
         for (namespace, labels) in &self.namespaces.now {
             if let Some(workspace) = labels.get(WORKSPACE_LABEL) {
                 builder.member(namespace, workspace);
@@ -158,7 +214,8 @@ impl State {
             .iter()
             .filter(|((namespace, _), rule)| self.counts(namespace, rule))
             .collect();
-        rules.sort_by_key(|(key, _)| *key);
+        // What a tenant adds takes no room from what there was.
+        rules.sort_by_key(|((namespace, name), rule)| (namespace, &rule.created, name));
         for ((namespace, name), rule) in rules {
             match &rule.spec {
                 Ok(spec) => {

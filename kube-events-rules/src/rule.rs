@@ -33,7 +33,7 @@ pub struct Rule {
     memory: Option<Memory>,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, Template>,
-    counters: Counters,
+    counters: Arc<Counters>,
 }
 
 /// What follows when a rule matches.
@@ -94,7 +94,8 @@ struct Counters {
     last_match: AtomicI64,
 }
 
-/// What a rule has done since it was compiled.
+/// What a rule has done since it was first compiled as it is, by a set or by those that it
+/// [follows](crate::Builder::follow).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
     /// Events that it matched.
@@ -180,7 +181,7 @@ impl Rule {
             memory,
             labels: severity.chain(labels).collect(),
             annotations,
-            counters: Counters { last_match: AtomicI64::new(-1), ..Counters::default() },
+            counters: Arc::new(Counters { last_match: AtomicI64::new(-1), ..Counters::default() }),
         }
     }
 
@@ -215,24 +216,24 @@ impl Rule {
         self.memory.is_some()
     }
 
-    /// How many Events it matched since it was compiled.
+    /// How many Events it matched since it was first compiled as it is.
     pub fn matched(&self) -> u64 {
         self.counters.matched.load(Ordering::Relaxed)
     }
 
-    /// How many Events it could not be decided on since it was compiled.
+    /// How many Events it could not be decided on since it was first compiled as it is.
     pub fn undecided(&self) -> u64 {
         self.counters.undecided.load(Ordering::Relaxed)
     }
 
-    /// How many of its texts could not be filled in since it was compiled; each says why instead.
+    /// How many of its texts could not be filled in since it was first compiled; each says why instead.
     pub fn unrendered(&self) -> u64 {
         self.counters.unrendered.load(Ordering::Relaxed)
     }
 
-    /// What it has done since it was compiled.
+    /// What it has done since it was first compiled as it is.
     pub fn statistics(&self) -> Statistics {
-        let Counters { fired, suppressed, dropped, last_match, .. } = &self.counters;
+        let Counters { fired, suppressed, dropped, last_match, .. } = &*self.counters;
         let last_match = last_match.load(Ordering::Relaxed);
         Statistics {
             matched: self.matched(),
@@ -258,15 +259,21 @@ impl Rule {
 
     /// What its condition says of an Event, and why. Compiles the condition anew.
     pub fn explain(&self, event: &(impl Fields + ?Sized)) -> Explanation {
-        let limits = Limits {
-            length: usize::MAX,
-            depth: usize::MAX,
-            pattern_size: usize::MAX,
-            patterns_size: usize::MAX,
-            ..Limits::default()
-        };
-        let condition = Condition::parse_with(&self.spec().condition, &limits, &self.lists);
+        let condition = Condition::parse_with(&self.spec().condition, &Limits::NONE, &self.lists);
         condition.expect("it compiled when the rule was added").explain(event)
+    }
+
+    /// Counts where a rule that is defined alike has counted until now.
+    pub(crate) fn go_on_from(&mut self, same: &Self) {
+        self.counters = Arc::clone(&same.counters);
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.identity.0.place
+    }
+
+    pub(crate) fn lists(&self) -> &Lists {
+        &self.lists
     }
 
     pub(crate) fn identity(&self) -> &Identity {

@@ -13,11 +13,13 @@ use kube_events_core::{
 };
 
 use crate::{
-    Condition, Effects, Error, Explanation, Limits, Lint, LintKind, Lists, Route, Routed,
-    ScopeError, Subject, Template, Verdict,
+    Condition, Effects, Error, ErrorKind, Explanation, Limits, Lint, LintKind, Lists, Route,
+    Routed, ScopeError, Subject, Template, Verdict,
+    before::Before,
     index::{self, Index},
     memory::{Memory, Wrong},
     overlap::Overlaps,
+    quota::{Quota, Usage},
     rule::{Kind, Origin, Role, Rule, is_reserved},
     scope::{SCOPE_LABEL, Scope},
     suggest,
@@ -92,6 +94,52 @@ pub struct Builder {
     inner: Inner,
     drafts: HashMap<Scope, Draft>,
     limits: Limits,
+    before: Before,
+    /// What the rules of each namespace take so far.
+    usage: HashMap<String, Usage>,
+}
+
+/// The rules of one object that count, before they are added.
+#[derive(Debug, Default)]
+struct Compiled {
+    rules: Vec<Ready>,
+    usage: Usage,
+    /// How many rules each limit of the namespace left out.
+    left_out: BTreeMap<Quota, usize>,
+}
+
+/// A rule that counts, and its conditions.
+#[derive(Debug)]
+struct Ready {
+    rule: Rule,
+    clauses: Vec<(Role, Condition)>,
+}
+
+/// Why a rule does not count.
+#[derive(Debug)]
+enum Left {
+    /// It is disabled.
+    Disabled,
+    /// Something is wrong with it, which was told.
+    Wrong,
+    /// Its namespace has too much already.
+    Out(Quota),
+}
+
+/// Why a condition does not count.
+#[derive(Debug)]
+enum Refused {
+    Wrong(Error),
+    Out(Quota),
+}
+
+/// What is left for patterns.
+#[derive(Debug)]
+struct Room {
+    /// Of the object's.
+    object: usize,
+    /// Of the namespace's.
+    namespace: usize,
 }
 
 /// A Rule object, but for its spec.
@@ -131,6 +179,8 @@ pub struct Problem {
     pub rule: Option<String>,
     /// The rule's condition, into which [`Problem`] draws the place.
     pub condition: Option<Arc<str>>,
+    /// Whether what counted before goes on in the place of what is wrong.
+    pub kept: bool,
     /// What it is.
     pub kind: ProblemKind,
 }
@@ -183,6 +233,15 @@ pub enum ProblemKind {
         rules: usize,
         /// Rules allowed.
         limit: usize,
+    },
+    /// All rules of the namespace exceed a limit, and some of this object do not count.
+    NamespaceFull {
+        /// The limit.
+        quota: Quota,
+        /// How much is allowed.
+        limit: usize,
+        /// Rules of the object that do not count.
+        left_out: usize,
     },
     /// The rule has no name; its alerts would have none either, so it does not count.
     NoName,
@@ -273,6 +332,12 @@ impl RuleSet {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Whether no other clone of it is left.
+    #[cfg(feature = "kube")]
+    pub(crate) fn is_unshared(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
     /// What the authors of the rules should know.
     pub fn problems(&self) -> &[Problem] {
         &self.0.problems
@@ -357,8 +422,20 @@ impl Builder {
         self
     }
 
+    /// Goes on from the set that counted until now: rules that did not change go on counting where
+    /// they were, and what is wrong takes nothing away. A rule that does not compile any more stays as
+    /// it was; an object with which its namespace has too much stays as it was as a whole.
+    #[must_use]
+    pub fn follow(mut self, before: &RuleSet) -> Self {
+        self.before = Before::new(before);
+        self
+    }
+
     /// Adds the rules of one object. A rule that is wrong is left out and reported among the
     /// [`RuleSet::problems`]; the others count.
+    ///
+    /// Where the limits of a namespace do not suffice for all of its objects, those that are added first
+    /// count.
     pub fn add(&mut self, namespace: &str, object: &str, scope: &Scope, spec: &RuleSpec) {
         self.compile_all((namespace, object), Some(scope), spec);
     }
@@ -369,6 +446,43 @@ impl Builder {
         scope: Option<&Scope>,
         spec: &RuleSpec,
     ) {
+        let mut compiled = self.compile_object((namespace, object), scope, spec);
+        let full = std::mem::take(&mut compiled.left_out);
+        let kept = !full.is_empty() && !self.before.object(namespace, object).is_empty();
+        if kept {
+            compiled = self.compile_before(namespace, object);
+        }
+        for (quota, left_out) in full {
+            self.inner.problems.push(Problem {
+                namespace: namespace.to_owned(),
+                object: object.to_owned(),
+                rule: None,
+                condition: None,
+                kept,
+                kind: ProblemKind::NamespaceFull { quota, limit: quota.of(&self.limits), left_out },
+            });
+        }
+        self.push(namespace, compiled);
+    }
+
+    fn push(&mut self, namespace: &str, compiled: Compiled) {
+        self.usage.insert(namespace.to_owned(), compiled.usage);
+        for Ready { mut rule, clauses } in compiled.rules {
+            if let Some(same) = self.before.same(rule.identity()) {
+                rule.go_on_from(same);
+            }
+            self.drafts.entry(rule.scope().clone()).or_default().push(rule, &clauses);
+        }
+    }
+
+    /// The rules of an object; those that are wrong are as they were before, if they were.
+    fn compile_object(
+        &mut self,
+        (namespace, object): (&str, &str),
+        scope: Option<&Scope>,
+        spec: &RuleSpec,
+    ) -> Compiled {
+        let mut compiled = self.begin(namespace);
         let mut room = self.limits.patterns_size;
         let lists = Lists::from(&spec.lists);
         let mut overlaps = Overlaps::default();
@@ -383,10 +497,19 @@ impl Builder {
                 number: *number,
             };
             *number += 1;
-            let compiled = self.compile(place, written, &lists, &mut room);
-            if let (Some((rule, clauses)), Some(scope)) = (compiled, scope) {
-                overlaps.add(written, &clauses[0].1);
-                self.drafts.entry(scope.clone()).or_default().push(rule, &clauses);
+            let first = self.inner.problems.len();
+            let mut usage = compiled.usage;
+            let ready = self.compile(place.clone(), written, &lists, &mut room, &mut usage);
+            match ready {
+                Ok(_) if scope.is_none() => self.keep(&place, written, first, &mut compiled),
+                Ok(ready) => {
+                    overlaps.add(written, &ready.clauses[0].1);
+                    compiled.rules.push(ready);
+                    compiled.usage = usage;
+                }
+                Err(Left::Disabled) => {}
+                Err(Left::Wrong) => self.keep(&place, written, first, &mut compiled),
+                Err(Left::Out(quota)) => *compiled.left_out.entry(quota).or_default() += 1,
             }
         }
         for (rule, by) in overlaps.unreachable() {
@@ -395,9 +518,46 @@ impl Builder {
                 object: object.to_owned(),
                 rule: Some(rule.name.clone()),
                 condition: Some(rule.condition.as_str().into()),
+                kept: false,
                 kind: ProblemKind::Unreachable(by.name.clone()),
             });
         }
+        compiled
+    }
+
+    /// Puts what counted before in the place of a rule that is wrong, and says so in its problems.
+    fn keep(&mut self, place: &Origin, written: &EventRule, first: usize, compiled: &mut Compiled) {
+        let before = self.before.rule(place, &written.name).cloned();
+        let Some(before) = before.filter(|_| written.enable) else { return };
+        let Some(ready) = self.compile_again(&before, &mut compiled.usage) else { return };
+        compiled.rules.push(ready);
+        for problem in &mut self.inner.problems[first..] {
+            problem.kept = problem.is_error();
+        }
+    }
+
+    /// The rules of an object as they were before.
+    fn compile_before(&mut self, namespace: &str, object: &str) -> Compiled {
+        let mut compiled = self.begin(namespace);
+        for before in self.before.object(namespace, object).to_vec() {
+            compiled.rules.extend(self.compile_again(&before, &mut compiled.usage));
+        }
+        compiled
+    }
+
+    /// The rule as it was before, if it still fits; there is nothing new to say of it.
+    fn compile_again(&mut self, before: &Rule, usage: &mut Usage) -> Option<Ready> {
+        let first = self.inner.problems.len();
+        let mut room = self.limits.patterns_size;
+        let (place, spec, lists) = (before.origin().clone(), before.spec(), before.lists());
+        let ready = self.compile(place, spec, lists, &mut room, usage);
+        self.inner.problems.truncate(first);
+        ready.ok()
+    }
+
+    fn begin(&self, namespace: &str) -> Compiled {
+        let usage = self.usage.get(namespace).copied().unwrap_or_default();
+        Compiled { usage, ..Compiled::default() }
     }
 
     /// Adds the rules of one object in the scope that its labels claim, as [`Builder::add_labelled`],
@@ -420,6 +580,7 @@ impl Builder {
                 object: name.to_owned(),
                 rule: None,
                 condition: None,
+                kept: false,
                 kind: ProblemKind::UnknownLint((*lint).to_owned()),
             });
         }
@@ -438,6 +599,7 @@ impl Builder {
                 object: object.to_owned(),
                 rule: None,
                 condition: None,
+                kept: false,
                 kind: ProblemKind::TooMany { rules, limit },
             });
         }
@@ -453,36 +615,41 @@ impl Builder {
         rules_namespace: &str,
         spec: &RuleSpec,
     ) {
-        let mut report = |kind| {
+        let counted = !self.before.object(namespace, object).is_empty();
+        let mut report = |kind, kept| {
             self.inner.problems.push(Problem {
                 namespace: namespace.to_owned(),
                 object: object.to_owned(),
                 rule: None,
                 condition: None,
+                kept,
                 kind,
             });
         };
         if let Some(label) = suggest::misspelt_scope(labels) {
-            report(ProblemKind::MisspeltLabel(label.to_owned()));
+            report(ProblemKind::MisspeltLabel(label.to_owned()), false);
         }
         match Scope::of(labels, namespace, rules_namespace) {
             Ok(scope) => self.add(namespace, object, &scope, spec),
             Err(error) => {
-                report(ProblemKind::Scope(error));
+                report(ProblemKind::Scope(error), counted);
                 self.compile_all((namespace, object), None, spec);
             }
         }
     }
 
-    /// Reports an object that cannot be read, and why.
+    /// Reports an object that cannot be read, and why; its rules stay as they were.
     pub fn add_unread(&mut self, (namespace, object): (&str, &str), error: &str) {
+        let kept = self.compile_before(namespace, object);
         self.inner.problems.push(Problem {
             namespace: namespace.to_owned(),
             object: object.to_owned(),
             rule: None,
             condition: None,
+            kept: !kept.rules.is_empty(),
             kind: ProblemKind::Unread(error.to_owned()),
         });
+        self.push(namespace, kept);
     }
 
     /// Says that a namespace belongs to a workspace.
@@ -498,14 +665,39 @@ impl Builder {
         RuleSet(Arc::new(self.inner))
     }
 
-    /// The rule, if it counts; takes from `room` the bytes of its patterns.
+    /// The rule, if it counts; takes from the object's `room` the bytes of its patterns, and adds to
+    /// what its namespace takes.
     fn compile(
         &mut self,
         place: Origin,
         rule: &EventRule,
         lists: &Lists,
         room: &mut usize,
-    ) -> Option<(Rule, Vec<(Role, Condition)>)> {
+        usage: &mut Usage,
+    ) -> Result<Ready, Left> {
+        let limits = self.limits;
+        if rule.enable
+            && let Some(quota) = usage.exceeded_with(rule, &limits)
+        {
+            return Err(Left::Out(quota));
+        }
+        let namespace = if rule.enable { usage.room(&limits) } else { usize::MAX };
+        let mut left = Room { object: *room, namespace };
+        let ready = self.compile_within(place, rule, lists, &mut left);
+        if ready.is_ok() {
+            usage.add(rule, *room - left.object);
+        }
+        *room = left.object;
+        ready
+    }
+
+    fn compile_within(
+        &mut self,
+        place: Origin,
+        rule: &EventRule,
+        lists: &Lists,
+        room: &mut Room,
+    ) -> Result<Ready, Left> {
         let limits = self.limits;
         let text: Arc<str> = rule.condition.as_str().into();
         let mut report_in = |text: &Arc<str>, kind| {
@@ -514,12 +706,13 @@ impl Builder {
                 object: place.object.clone(),
                 rule: Some(rule.name.clone()),
                 condition: Some(Arc::clone(text)),
+                kept: false,
                 kind,
             });
         };
-        let condition = Condition::parse_in(&rule.condition, &limits, lists, room)
-            .map_err(|error| report_in(&text, ProblemKind::Condition(error)))
-            .ok()?;
+        let condition = room.parse(&rule.condition, &limits, lists).map_err(|refused| {
+            refused.told(|error| report_in(&text, ProblemKind::Condition(error)))
+        })?;
         let lints = condition.lints().iter().cloned().map(ProblemKind::Lint);
         lints.for_each(|lint| report_in(&text, lint));
         let mut clauses = vec![(Role::Match, condition)];
@@ -529,9 +722,9 @@ impl Builder {
             (Role::Resolve, "resolve", rule.resolve.as_ref()),
         ] {
             let Some(text) = text.map(|text| Arc::<str>::from(text.as_str())) else { continue };
-            let condition = Condition::parse_in(&text, &limits, lists, room)
-                .map_err(|error| report_in(&text, ProblemKind::Clause { field, error }))
-                .ok()?;
+            let condition = room.parse(&text, &limits, lists).map_err(|refused| {
+                refused.told(|error| report_in(&text, ProblemKind::Clause { field, error }))
+            })?;
             for lint in condition.lints().iter().cloned() {
                 report_in(&text, ProblemKind::ClauseLint { field, lint });
             }
@@ -557,28 +750,65 @@ impl Builder {
             }
         }
         let namespaced = matches!(place.scope, Scope::Namespace(_));
-        let memory = Memory::read(rule, Kind::of(rule), namespaced)
-            .map_err(|wrong| {
-                for Wrong(field, reason) in wrong {
-                    report(ProblemKind::Setting { field, reason });
-                }
-            })
-            .ok()?;
-        if !rule.enable || templates.len() < rule.annotations.len() {
-            return None;
+        let memory = Memory::read(rule, Kind::of(rule), namespaced).map_err(|wrong| {
+            for Wrong(field, reason) in wrong {
+                report(ProblemKind::Setting { field, reason });
+            }
+            Left::Wrong
+        })?;
+        if templates.len() < rule.annotations.len() {
+            return Err(Left::Wrong);
+        }
+        if !rule.enable {
+            return Err(Left::Disabled);
         }
         let Some(kind) = Kind::of(rule) else {
             let found = rule.r#type.as_ref().map(ToString::to_string).unwrap_or_default();
             report(ProblemKind::NoType(found));
-            return None;
+            return Err(Left::Wrong);
         };
         if rule.name.is_empty() {
             report(ProblemKind::NoName);
-            return None;
+            return Err(Left::Wrong);
         }
-        Some((Rule::new(place, rule, kind, lists.clone(), templates, memory), clauses))
+        let rule = Rule::new(place, rule, kind, lists.clone(), templates, memory);
+        Ok(Ready { rule, clauses })
     }
 }
+
+// === impl Refused ===
+
+impl Refused {
+    fn told(self, tell: impl FnOnce(Error)) -> Left {
+        match self {
+            Self::Wrong(error) => {
+                tell(error);
+                Left::Wrong
+            }
+            Self::Out(quota) => Left::Out(quota),
+        }
+    }
+}
+
+// === impl Room ===
+
+impl Room {
+    fn parse(&mut self, text: &str, limits: &Limits, lists: &Lists) -> Result<Condition, Refused> {
+        let most = self.object.min(self.namespace);
+        let mut room = most;
+        let parsed = Condition::parse_in(text, limits, lists, &mut room);
+        self.object -= most - room;
+        self.namespace -= most - room;
+        parsed.map_err(|error| match error.kind() {
+            ErrorKind::PatternsTooLarge { .. } if self.namespace < self.object => {
+                Refused::Out(Quota::Patterns)
+            }
+            _ => Refused::Wrong(error),
+        })
+    }
+}
+
+// === impl Inner ===
 
 impl Inner {
     fn scope(&mut self, scope: Scope) -> &mut Bucket {
@@ -682,11 +912,12 @@ impl<'a> Outcome<'a> {
 // === impl Problem ===
 
 impl Problem {
-    /// True if a rule does not count because of it; false if it is only a hint.
+    /// True if a rule does not count as it is written because of it; false if it is only a hint.
     pub fn is_error(&self) -> bool {
         use ProblemKind::{
-            Clause, ClauseLint, Condition, Lint, MisspeltLabel, NoName, NoType, ReservedLabel,
-            Scope, Setting, Template, TooMany, UnknownField, UnknownLint, Unreachable, Unread,
+            Clause, ClauseLint, Condition, Lint, MisspeltLabel, NamespaceFull, NoName, NoType,
+            ReservedLabel, Scope, Setting, Template, TooMany, UnknownField, UnknownLint,
+            Unreachable, Unread,
         };
         match self.kind {
             Unread(_)
@@ -696,6 +927,7 @@ impl Problem {
             | Setting { .. }
             | Template { .. }
             | TooMany { .. }
+            | NamespaceFull { .. }
             | NoName
             | NoType(_) => true,
             Lint(_)
@@ -739,7 +971,11 @@ impl fmt::Display for Problem {
         if let Some(rule) = &self.rule {
             write!(f, ", rule {rule}")?;
         }
-        write!(f, ": {}", self.kind)
+        write!(f, ": {}", self.kind)?;
+        if self.kept {
+            f.write_str("; what counted before goes on")?;
+        }
+        Ok(())
     }
 }
 
@@ -754,6 +990,7 @@ impl ProblemKind {
             Self::Template { .. } => "invalid-template",
             Self::Lint(lint) | Self::ClauseLint { lint, .. } => lint.kind().name(),
             Self::TooMany { .. } => "too-many-rules",
+            Self::NamespaceFull { .. } => "namespace-full",
             Self::NoName => "no-name",
             Self::NoType(_) => "no-type",
             Self::ReservedLabel(_) => "reserved-label",
@@ -792,6 +1029,15 @@ impl fmt::Display for ProblemKind {
             Self::Setting { field, reason } => write!(f, "`{field}`: {reason}"),
             Self::TooMany { rules, limit } => {
                 write!(f, "the object has {rules} rules; only the first {limit} count")
+            }
+            Self::NamespaceFull { quota, limit, left_out } => {
+                let rules = if *left_out == 1 { "rule" } else { "rules" };
+                write!(
+                    f,
+                    "the Rules of the namespace have more than {limit} {quota}: {left_out} {rules} of \
+                     this one cannot count; take some away, or raise `{}` of the ruler",
+                    quota.setting()
+                )
             }
             Self::NoName => f.write_str("the rule has no name"),
             Self::NoType(found) if found.is_empty() => {

@@ -57,7 +57,10 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use kube_events_core::Item as _;
+use kube_events_core::{
+    Item as _,
+    crd::{ByteSize, RuleLimits},
+};
 
 use self::{
     fold::Fact,
@@ -146,9 +149,16 @@ struct Times {
 
 impl Default for StateOptions {
     fn default() -> Self {
+        RuleLimits::default().into()
+    }
+}
+
+impl From<RuleLimits> for StateOptions {
+    fn from(limits: RuleLimits) -> Self {
+        let ByteSize(bytes) = limits.groups_size;
         Self {
-            groups: 10_000,
-            bytes: 64 << 20,
+            groups: usize::try_from(limits.rule_groups).unwrap_or(usize::MAX),
+            bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
             events: 1 << 17,
             allowed_lateness: Duration::from_secs(60),
             refresh: Duration::from_secs(60),
@@ -167,12 +177,12 @@ impl Default for State {
 impl State {
     /// A state of no rules; see [`State::adopt`].
     pub fn new(options: StateOptions) -> Self {
-        let signed = |length| SignedDuration::try_from(length).unwrap_or(SignedDuration::MAX);
-        let times = Times {
+        let mut times = Times {
             now: Timestamp::MIN,
-            lateness: signed(options.allowed_lateness),
-            refresh: signed(options.refresh.min(MAX_REFRESH)),
+            lateness: SignedDuration::ZERO,
+            refresh: SignedDuration::ZERO,
         };
+        times.set(&options);
         Self {
             options,
             times,
@@ -186,6 +196,13 @@ impl State {
             size: 0,
             evicted: 0,
         }
+    }
+
+    /// Keeps within other bounds from now on; what is too much for them is forgotten with the next Event.
+    pub fn set_options(&mut self, options: StateOptions) {
+        let State { options: own, times, .. } = self;
+        *own = options;
+        times.set(&options);
     }
 
     /// Remembers for these rules from now on. Those that are as they were before keep what they
@@ -292,9 +309,10 @@ impl State {
             self.next
         });
         self.look(id, Some(fact), effects);
-        let groups = self.rules.get(rule.identity());
-        let surplus = groups.filter(|groups| groups.by_key.len() > self.options.groups);
-        if let Some(oldest) = surplus.and_then(Groups::oldest) {
+        while let Some(groups) = self.rules.get(rule.identity())
+            && groups.by_key.len() > self.options.groups
+            && let Some(oldest) = groups.oldest()
+        {
             self.evict(oldest, effects);
         }
     }
@@ -366,6 +384,16 @@ impl State {
 
 /// Alerts must not end before they are told again.
 const MAX_REFRESH: Duration = Duration::from_secs(24 * 3600);
+
+// === impl Times ===
+
+impl Times {
+    fn set(&mut self, options: &StateOptions) {
+        let signed = |length| SignedDuration::try_from(length).unwrap_or(SignedDuration::MAX);
+        self.lateness = signed(options.allowed_lateness);
+        self.refresh = signed(options.refresh.min(MAX_REFRESH));
+    }
+}
 
 // === impl Groups ===
 

@@ -340,8 +340,14 @@ fn depth_costs_no_call_stack() {
 
 #[test]
 fn what_is_too_deep_or_too_long_is_refused() {
-    let limits =
-        Limits { depth: 3, length: 100, pattern_size: 1 << 14, patterns_size: 1 << 14, rules: 500 };
+    let small = 1 << 14;
+    let limits = Limits {
+        depth: 3,
+        length: 100,
+        pattern_size: small,
+        patterns_size: small,
+        ..Limits::default()
+    };
     let kind =
         |text: &str| Condition::parse_within(text, &limits).map(drop).map_err(|e| e.kind().clone());
     assert_eq!(kind("(((type)))"), Ok(()));

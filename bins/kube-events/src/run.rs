@@ -229,7 +229,8 @@ impl RunOptions {
                 "ruleNamespaceSelector",
                 config.rule_namespace_selector.as_ref(),
             )?,
-            limits: kube_events_rules::Limits::default(),
+            limits: config.limits.into(),
+            before: RuleSet::default(),
         };
         let (rules, follow) = live::rules(client.clone(), options);
         Ok((rules, Box::pin(follow)))

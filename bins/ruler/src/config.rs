@@ -1,7 +1,7 @@
 //! The ruler's configuration file.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube_events_core::crd::sinks::RulerSinks;
+use kube_events_core::crd::{RuleLimits, sinks::RulerSinks};
 use serde::Deserialize;
 
 /// What a ruler's configuration file holds. Every key may be left out; unknown ones are errors.
@@ -12,6 +12,8 @@ pub struct RulerConfig {
     pub rule_selector: Option<LabelSelector>,
     /// Which namespaces' Rules count, by the namespaces' labels. Default: all.
     pub rule_namespace_selector: Option<LabelSelector>,
+    /// What rules may ask for.
+    pub limits: RuleLimits,
     /// Where notifications and alerts go.
     pub sinks: Option<RulerSinks>,
     /// The name of the cluster, for Events that come without one.

@@ -1,7 +1,7 @@
 //! Events in, notifications and alerts out.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     convert::Infallible,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,7 +11,11 @@ use std::{
 use async_trait::async_trait;
 use futures::future::join_all;
 use jiff::Timestamp;
-use kube_events_core::{Alert, Batch, Event, Notification, SendError, Sink, metrics::RulerMetrics};
+use kube_events_core::{
+    Alert, Batch, Event, Notification, SendError, Sink,
+    crd::RuleLimits,
+    metrics::{RuleFigures, RuleLabels, RulerMetrics},
+};
 use kube_events_rules::{Effects, Routed, RuleSet, state::State};
 use kube_events_sinks::RulerLanes;
 use tokio::sync::watch;
@@ -52,6 +56,8 @@ struct Memory {
     rules: Option<RuleSet>,
     /// Names in routes that no sink has.
     unknown: Vec<String>,
+    /// Rule objects of which metrics tell.
+    measured: usize,
 }
 
 /// What became of Events.
@@ -103,6 +109,14 @@ impl Engine {
         self.look_for_sinks(&mut self.memory());
     }
 
+    /// Keeps what rules with state remember, and what is told of rules, within these limits from now
+    /// on. Those of conditions count where rules are compiled.
+    pub fn set_limits(&self, limits: &RuleLimits) {
+        let mut memory = self.memory();
+        memory.state.set_options((*limits).into());
+        memory.measured = usize::try_from(limits.measured_objects).unwrap_or(usize::MAX);
+    }
+
     /// Delivers what is queued, and closes the sinks.
     pub async fn close(&self) {
         close(self.swap(Lanes::default())).await;
@@ -146,6 +160,7 @@ impl Engine {
             self.remember(&mut memory, effects, None);
             let now = memory.state.statistics();
             self.0.metrics.state(now.groups, now.bytes, now.firing, now.evicted);
+            self.0.metrics.objects(figures(&memory));
             memory.outbox.all()
         };
         if !load.effects.is_empty() && self.deliver(&load.effects).await.is_none() {
@@ -258,6 +273,23 @@ fn start<T: Payload>(
         Lane::start(lane, metrics, same)
     };
     lanes.into_iter().map(start).collect()
+}
+
+/// What the rules of each object have done, for as many objects as metrics may tell of.
+fn figures(memory: &Memory) -> BTreeMap<RuleLabels, RuleFigures> {
+    let mut objects = BTreeMap::new();
+    let rules = memory.rules.iter().filter(|_| memory.measured > 0).flat_map(RuleSet::rules);
+    for rule in rules {
+        let labels = RuleLabels::new(rule.namespace(), rule.object());
+        let figures: &mut RuleFigures = objects.entry(labels).or_default();
+        let done = rule.statistics();
+        figures.matched += done.matched;
+        figures.fired += done.fired;
+        figures.suppressed += done.suppressed;
+        figures.dropped += done.dropped;
+        figures.undecided += done.undecided;
+    }
+    objects.into_iter().take(memory.measured).collect()
 }
 
 /// Gives the waits that sinks ask for; none if all have everything.

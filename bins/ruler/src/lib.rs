@@ -26,7 +26,7 @@ use kube_events_core::{
     metrics::{ConfigMetrics, RulerMetrics},
 };
 use kube_events_daemon::{ConfigFile, Health, Server, cluster_name, read_config};
-use kube_events_rules::{Limits, RuleSet, live};
+use kube_events_rules::{RuleSet, live};
 use kube_events_sinks::{Context, RulerLanes, SinkConfig as _};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -166,12 +166,14 @@ async fn follow(
         if let Some(lanes) = current.take_lanes() {
             engine.replace_lanes(lanes).await;
         }
+        engine.set_limits(&current.config.limits);
         let options = live::LiveOptions {
             namespace: namespaces.only.clone(),
             rules_namespace: namespaces.rules.clone(),
             rule_selector: current.rule_selector.clone(),
             rule_namespace_selector: current.rule_namespace_selector.clone(),
-            limits: Limits::default(),
+            limits: current.config.limits.into(),
+            before: sender.borrow().clone().unwrap_or_default(),
         };
         let (live, work) = live::rules(client.clone(), options);
         let forward = forward(live, &sender, metrics);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::{Client, Config, core::Selector};
 use kube_events_rules::{
-    Limits, Problem,
+    Limits, Problem, RuleSet,
     live::{self, LiveOptions},
 };
 use kube_events_testkit::ApiServer;
@@ -42,6 +42,7 @@ async fn an_object_that_cannot_be_read_hides_no_other() {
         rule_selector: Selector::default(),
         rule_namespace_selector: Selector::default(),
         limits: Limits::default(),
+        before: RuleSet::default(),
     };
     let (mut rules, work) = live::rules(client, options);
     let work = tokio::spawn(work);

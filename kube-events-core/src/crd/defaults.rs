@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::ByteSize;
+
 /// How many pods a Ruler has.
 pub const REPLICAS: i32 = 1;
 
@@ -23,3 +25,33 @@ pub const ALERTMANAGER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an alert fires after it was sent.
 pub const ALERT_DURATION: Duration = Duration::from_secs(300);
+
+/// Bytes of one condition.
+pub const CONDITION_SIZE: ByteSize = ByteSize(16 << 10);
+
+/// Parentheses and `not`s of a condition that are open at one place.
+pub const CONDITION_DEPTH: u32 = 10 << 10;
+
+/// Bytes of the compiled form of one pattern.
+pub const PATTERN_SIZE: ByteSize = ByteSize(4 << 20);
+
+/// Bytes of the compiled forms of all patterns of one Rule object.
+pub const OBJECT_PATTERNS_SIZE: ByteSize = ByteSize(16 << 20);
+
+/// Rules of one Rule object.
+pub const OBJECT_RULES: u32 = 500;
+
+/// Rules of one namespace.
+pub const NAMESPACE_RULES: u32 = 10_000;
+
+/// Bytes of all conditions of one namespace.
+pub const NAMESPACE_CONDITIONS_SIZE: ByteSize = ByteSize(4 << 20);
+
+/// Bytes of the compiled forms of all patterns of one namespace.
+pub const NAMESPACE_PATTERNS_SIZE: ByteSize = ByteSize(64 << 20);
+
+/// Groups that one rule with state remembers.
+pub const RULE_GROUPS: u32 = 10_000;
+
+/// Bytes that all groups of all rules take, about.
+pub const GROUPS_SIZE: ByteSize = ByteSize(64 << 20);

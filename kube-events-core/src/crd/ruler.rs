@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "crd")]
 use super::defaults::REPLICAS;
-use super::{Workload, sinks::RulerSinks};
+use super::{RuleLimits, Workload, sinks::RulerSinks};
 
 /// Rulers: their pods, the Rules that they look at, and where notifications and alerts go.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -84,6 +84,9 @@ pub struct RulerSpec {
     /// The Rules that count. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule_selector: Option<LabelSelector>,
+    /// What rules may ask for, where that is not what usually counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<RuleLimits>,
     /// Where notifications and alerts are delivered; without it, nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sinks: Option<RulerSinks>,

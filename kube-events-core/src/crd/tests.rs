@@ -325,7 +325,7 @@ fn bare() -> Vec<(&'static str, Value)> {
         ),
         (
             "Ruler",
-            json!({"monitoring": {}, "sinks": {
+            json!({"monitoring": {}, "limits": {}, "sinks": {
                 "stdout": {"type": "alert"}, "files": [{"type": "alert", "path": "/f"}],
                 "webhooks": [webhook], "alertmanagers": [alertmanager], "alertmanager": alertmanager,
             }}),
@@ -407,7 +407,8 @@ fn no_default_is_missed_by_the_test_of_defaults() {
 #[test]
 fn what_a_description_calls_a_default_is_one() {
     // Absence is what these mean; there is no value for it.
-    let absent = ["all", "nowhere", "none", "no limit", "the host of the address"];
+    let absent =
+        ["all", "nowhere", "none", "no limit", "the host of the address", "the involved object"];
     for crd in all() {
         walk("", &schema(&crd), &mut |path, schema| {
             let said =
