@@ -84,5 +84,25 @@ fn swap(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, evaluate, compile, swap);
+/// What an Event of one namespace costs beside a tenant whose rules are as costly as can be.
+fn hostile(c: &mut Criterion) {
+    let own = common::mixed(1_000);
+    let event = event_of("shop-7");
+    let mut group = c.benchmark_group("hostile");
+    group.throughput(Throughput::Elements(1));
+    for (name, others) in [("without", None), ("with", Some(common::worst(10_000)))] {
+        let rules = common::tenants(("shop-7", &own), others.as_ref().map(|spec| ("shop-8", spec)));
+        group.bench_function(name, |b| {
+            b.iter(|| black_box(rules.evaluate(black_box(&event)).matched().len()));
+        });
+    }
+}
+
+fn event_of(namespace: &str) -> Event {
+    let mut events = common::events().into_iter();
+    let of = |event: &Event| event.involved_object().namespace == namespace;
+    events.find(of).expect("each namespace has some")
+}
+
+criterion_group!(benches, evaluate, compile, swap, hostile);
 criterion_main!(benches);

@@ -143,3 +143,20 @@ pub(crate) fn compiled(spec: &RuleSpec) -> RuleSet {
 pub(crate) fn defaults() -> RuleSet {
     compiled(&default_rules())
 }
+
+/// Rules of which none can be found by anything, and each runs a pattern over the whole message.
+pub(crate) fn worst(rules: usize) -> RuleSpec {
+    spec(rules, |n| format!(r#"not message regex "([a-z]+ )*[a-z]+ [0-9]{{{}}}$""#, n % 90 + 10))
+}
+
+/// The rules of namespaces, each for its own.
+pub(crate) fn tenants<'a>(
+    first: (&'a str, &'a RuleSpec),
+    others: impl IntoIterator<Item = (&'a str, &'a RuleSpec)>,
+) -> RuleSet {
+    let mut builder = RuleSet::builder().limits(Limits::NONE);
+    for (namespace, spec) in std::iter::once(first).chain(others) {
+        builder.add(namespace, "bench", &Scope::Namespace(namespace.to_owned()), spec);
+    }
+    builder.build()
+}
