@@ -158,5 +158,7 @@ pub(crate) fn tenants<'a>(
     for (namespace, spec) in std::iter::once(first).chain(others) {
         builder.add(namespace, "bench", &Scope::Namespace(namespace.to_owned()), spec);
     }
-    builder.build()
+    let rules = builder.build();
+    assert!(rules.problems().iter().all(|problem| !problem.is_error()), "all rules count");
+    rules
 }
