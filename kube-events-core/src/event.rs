@@ -209,7 +209,8 @@ impl Event {
     }
 
     /// `involvedObject`, or `regarding`.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "who takes one member should pay for one")]
+    #[inline(always)]
     pub fn involved_object(&self) -> ObjectReference<'_> {
         ObjectReference {
             kind: self.hot(Hot::ObjectKind),
@@ -313,7 +314,8 @@ impl Event {
             .find_map(|field| self.hot(field).parse().ok())
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "the field is known to nearly every caller")]
+    #[inline(always)]
     fn hot(&self, field: Hot) -> &str {
         let Span { start, len } = self.0.spans[field as usize];
         let (start, len) = (start as usize, len as usize);

@@ -61,10 +61,12 @@ fn parsed(spec: &RuleSpec) -> Vec<Condition> {
 }
 
 fn compile(c: &mut Criterion) {
-    let spec = common::mixed(10_000);
+    let objects = common::objects(&common::mixed(10_000));
     let mut group = c.benchmark_group("compile");
     group.sample_size(10);
-    group.bench_function("10000", |b| b.iter(|| common::compiled(&spec)));
+    group.bench_function("10000", |b| {
+        b.iter_with_large_drop(|| common::compiled_all(&objects));
+    });
 }
 
 /// What an evaluation costs while sets of 10,000 rules take each other's place.

@@ -41,7 +41,7 @@ impl Before {
 
     /// The rule that counted under this name, whatever its scope was.
     pub(crate) fn rule(&self, place: &Origin, name: &str) -> Option<&Arc<Rule>> {
-        let rules = self.object(&place.namespace, &place.object).iter();
+        let rules = self.object(&place.holder.namespace, &place.holder.name).iter();
         let mut same =
             rules.filter(|rule| rule.name() == name && rule.origin().number == place.number);
         same.next()

@@ -20,8 +20,6 @@ pub(crate) struct Overlaps<'a> {
 struct Entry<'a> {
     rule: &'a EventRule,
     parts: Vec<u64>,
-    /// All of the rule but its name, its condition and its texts.
-    consequence: EventRule,
 }
 
 // === impl Overlaps ===
@@ -32,13 +30,7 @@ impl<'a> Overlaps<'a> {
         for part in &parts {
             *self.counts.entry(*part).or_default() += 1;
         }
-        let consequence = EventRule {
-            name: String::new(),
-            condition: String::new(),
-            annotations: BTreeMap::new(),
-            ..rule.clone()
-        };
-        self.rules.push(Entry { rule, parts, consequence });
+        self.rules.push(Entry { rule, parts });
     }
 
     /// The rules that another one makes useless, each with that one.
@@ -68,7 +60,17 @@ impl<'a> Overlaps<'a> {
             return false;
         }
         let kind = wider.rule.r#type.as_ref().map(RuleType::as_str);
-        let does_the_same = kind == Some("drop") || wider.consequence == rule.consequence;
-        does_the_same && wider.parts.iter().all(|part| rule.parts.binary_search(part).is_ok())
+        wider.parts.iter().all(|part| rule.parts.binary_search(part).is_ok())
+            && (kind == Some("drop") || consequence(wider.rule) == consequence(rule.rule))
+    }
+}
+
+/// All of a rule but its name, its condition and its texts.
+fn consequence(rule: &EventRule) -> EventRule {
+    EventRule {
+        name: String::new(),
+        condition: String::new(),
+        annotations: BTreeMap::new(),
+        ..rule.clone()
     }
 }

@@ -12,8 +12,13 @@ mod group;
 mod literal;
 mod matcher;
 mod unicode;
+mod wildcard;
 
-use regex::{Regex, RegexBuilder};
+use regex_automata::{
+    meta::{BuildError, Regex},
+    nfa::thompson::WhichCaptures,
+};
+use regex_syntax::hir::Hir;
 
 use self::error::PatternError;
 pub use self::error::PatternErrorKind;
@@ -173,10 +178,13 @@ impl Pattern {
         }
         // The engine does not tell how large a pattern has become, only that it is too large.
         let mut size = SMALLEST.min(most);
-        let matcher = Matcher::new(&translated, || {
+        let unsupported =
+            || Error::new(ErrorKind::Pattern(PatternErrorKind::Unsupported), self.span());
+        let parsed = literal::parse(&translated).ok_or_else(unsupported)?;
+        let matcher = Matcher::new(&parsed, translated, || {
             loop {
-                match build(&translated, size) {
-                    Err(regex::Error::CompiledTooBig(_)) if size < most => {
+                match build(&parsed, size) {
+                    Err(error) if error.size_limit().is_some() && size < most => {
                         size = most.min(size * 2);
                     }
                     built => return built.map_err(|error| self.refused(&error, limits, most)),
@@ -197,15 +205,13 @@ impl Pattern {
         Error::new(ErrorKind::Pattern(error.kind), Span::new(start, end.max(start)))
     }
 
-    fn refused(&self, error: &regex::Error, limits: &Limits, most: usize) -> Error {
-        let kind = match error {
-            regex::Error::CompiledTooBig(_) if most < limits.pattern_size => {
+    fn refused(&self, error: &BuildError, limits: &Limits, most: usize) -> Error {
+        let kind = match error.size_limit() {
+            Some(_) if most < limits.pattern_size => {
                 ErrorKind::PatternsTooLarge { limit: limits.patterns_size }
             }
-            regex::Error::CompiledTooBig(_) => {
-                ErrorKind::PatternTooLarge { limit: limits.pattern_size }
-            }
-            _ => ErrorKind::Pattern(PatternErrorKind::Unsupported),
+            Some(_) => ErrorKind::PatternTooLarge { limit: limits.pattern_size },
+            None => ErrorKind::Pattern(PatternErrorKind::Unsupported),
         };
         Error::new(kind, self.span())
     }
@@ -224,12 +230,18 @@ fn scratch(size: usize) -> usize {
     (size * 4).max(64 << 10)
 }
 
-fn build(translated: &str, size: usize) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(translated)
-        .size_limit(size)
-        .dfa_size_limit(scratch(size))
-        .nest_limit(u32::MAX)
-        .build()
+/// The engine of `regex`, without what only who asks for the place of a match needs, and without a search for texts
+/// of its own: patterns run only where the texts are that they need.
+#[expect(clippy::result_large_err, reason = "it is the engine's own, and looked at at once")]
+fn build(parsed: &Hir, size: usize) -> Result<Regex, BuildError> {
+    let config = Regex::config()
+        .nfa_size_limit(Some(size))
+        .hybrid_cache_capacity(scratch(size))
+        .which_captures(WhichCaptures::None)
+        .auto_prefilter(false)
+        .onepass(false)
+        .dfa(false);
+    Regex::builder().configure(config).build_from_hir(parsed)
 }
 
 /// Writes a pattern of the Go dialect in the syntax of the `regex` crate.

@@ -28,11 +28,15 @@ pub const RESERVED_LABELS: [&str; 5] =
 #[derive(Debug)]
 pub struct Rule {
     identity: Identity,
+    name: Box<str>,
     kind: Kind,
     lists: Lists,
-    memory: Option<Memory>,
-    labels: BTreeMap<String, String>,
-    annotations: BTreeMap<String, Template>,
+    memory: Option<Box<Memory>>,
+    sinks: Box<[String]>,
+    /// Sorted, as the annotations are. There are thousands of rules with a few of either, for which a tree would
+    /// be several times as large.
+    labels: Box<[(Box<str>, Box<str>)]>,
+    annotations: Box<[(Box<str>, Template)]>,
     counters: Arc<Counters>,
 }
 
@@ -68,18 +72,25 @@ pub(crate) struct Identity(Arc<Definition>);
 #[derive(Debug)]
 struct Definition {
     place: Origin,
-    spec: EventRule,
+    /// The [`EventRule`] as JSON, a fifth of its size.
+    spec: Box<str>,
     hash: u64,
 }
 
 /// Where a rule is written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Origin {
-    pub(crate) scope: Scope,
-    pub(crate) namespace: String,
-    pub(crate) object: String,
+    pub(crate) holder: Arc<Holder>,
     /// Which one it is among the object's rules of the same name.
     pub(crate) number: usize,
+}
+
+/// The object that holds a rule.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Holder {
+    pub(crate) scope: Scope,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
 }
 
 #[derive(Debug, Default)]
@@ -130,7 +141,8 @@ impl Kind {
 // === impl Identity ===
 
 impl Identity {
-    fn new(place: Origin, spec: EventRule) -> Self {
+    fn new(place: Origin, spec: &EventRule) -> Self {
+        let spec = serde_json::to_string(spec).expect("texts and numbers are JSON").into();
         let mut hasher = DefaultHasher::new();
         (&place, &spec).hash(&mut hasher);
         Self(Arc::new(Definition { place, spec, hash: hasher.finish() }))
@@ -138,7 +150,7 @@ impl Identity {
 
     /// The namespace of the object that holds the rule.
     pub(crate) fn namespace(&self) -> &str {
-        &self.0.place.namespace
+        &self.0.place.holder.namespace
     }
 }
 
@@ -167,37 +179,39 @@ impl Rule {
         rule: &EventRule,
         kind: Kind,
         lists: Lists,
-        annotations: BTreeMap<String, Template>,
+        annotations: Vec<(&str, Template)>,
         memory: Option<Memory>,
     ) -> Self {
-        let labels = rule.labels.iter().filter(|(name, _)| !is_reserved(name));
-        let labels = labels.map(|(name, value)| (name.clone(), value.clone()));
-        let severity =
-            rule.severity.iter().map(|severity| ("severity".to_owned(), severity.clone()));
+        let severity = rule.severity.iter().map(|severity| ("severity", &**severity));
+        let labels = rule.labels.iter().map(|(name, value)| (&**name, &**value));
+        let labels = labels.filter(|(name, _)| !is_reserved(name));
+        let labels: BTreeMap<_, _> = severity.chain(labels).collect();
         Self {
-            identity: Identity::new(place, rule.clone()),
+            identity: Identity::new(place, rule),
+            name: rule.name.as_str().into(),
             kind,
             lists,
-            memory,
-            labels: severity.chain(labels).collect(),
-            annotations,
+            memory: memory.map(Box::new),
+            sinks: rule.sinks.clone().into(),
+            labels: labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            annotations: annotations.into_iter().map(|(name, text)| (name.into(), text)).collect(),
             counters: Arc::new(Counters { last_match: AtomicI64::new(-1), ..Counters::default() }),
         }
     }
 
     /// The rule's name.
     pub fn name(&self) -> &str {
-        &self.identity.0.spec.name
+        &self.name
     }
 
     /// The namespace of the object that holds it.
     pub fn namespace(&self) -> &str {
-        &self.identity.0.place.namespace
+        &self.identity.0.place.holder.namespace
     }
 
     /// The name of that object.
     pub fn object(&self) -> &str {
-        &self.identity.0.place.object
+        &self.identity.0.place.holder.name
     }
 
     /// What follows when it matches.
@@ -207,7 +221,7 @@ impl Rule {
 
     /// The names of the sinks that a route leads to.
     pub fn sinks(&self) -> &[String] {
-        &self.identity.0.spec.sinks
+        &self.sinks
     }
 
     /// Whether it counts, waits, is quiet for a while or ends: what follows from it is then for
@@ -247,14 +261,14 @@ impl Rule {
         }
     }
 
-    /// The rule as it is written.
-    pub fn spec(&self) -> &EventRule {
-        &self.identity.0.spec
+    /// The rule as it is written, made anew from what is kept of it.
+    pub fn spec(&self) -> EventRule {
+        serde_json::from_str(&self.identity.0.spec).expect("it was written as one")
     }
 
     /// Which Events it sees.
     pub fn scope(&self) -> &Scope {
-        &self.identity.0.place.scope
+        &self.identity.0.place.holder.scope
     }
 
     /// What its condition says of an Event, and why. Compiles the condition anew.
@@ -265,6 +279,7 @@ impl Rule {
 
     /// Counts where a rule that is defined alike has counted until now.
     pub(crate) fn go_on_from(&mut self, same: &Self) {
+        self.identity = same.identity.clone();
         self.counters = Arc::clone(&same.counters);
     }
 
@@ -281,23 +296,24 @@ impl Rule {
     }
 
     pub(crate) fn memory(&self) -> Option<&Memory> {
-        self.memory.as_ref()
+        self.memory.as_deref()
     }
 
     /// Counts what became of one of its conditions.
-    pub(crate) fn count(&self, role: Role, verdict: Verdict, event: &Event) {
+    pub(crate) fn count(&self, role: Role, verdict: Verdict) {
         let counters = &self.counters;
-        match verdict {
-            Verdict::True if role == Role::Match => {
-                counters.matched.fetch_add(1, Ordering::Relaxed);
-                if let Some(when) = event.when() {
-                    counters.last_match.fetch_max(when.as_microsecond(), Ordering::Relaxed);
-                }
-            }
-            Verdict::Undecided(_) => {
-                counters.undecided.fetch_add(1, Ordering::Relaxed);
-            }
-            Verdict::True | Verdict::False => {}
+        let counter = match verdict {
+            Verdict::True if role == Role::Match => &counters.matched,
+            Verdict::Undecided(_) => &counters.undecided,
+            Verdict::True | Verdict::False => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Remembers the time of an Event on which one of its conditions held.
+    pub(crate) fn seen(&self, role: Role, when: Option<Timestamp>) {
+        if let Some(when) = when.filter(|_| role == Role::Match) {
+            self.counters.last_match.fetch_max(when.as_microsecond(), Ordering::Relaxed);
         }
     }
 
@@ -324,7 +340,7 @@ impl Rule {
             namespace: self.namespace().to_owned(),
             object: self.object().to_owned(),
             because,
-            labels: self.labels.clone(),
+            labels: self.labels().collect(),
             annotations: self.annotations(event),
         }
     }
@@ -370,12 +386,16 @@ impl Rule {
         alert.annotations = self.annotations(event);
         let rule = format!("{}/{}/{}", self.namespace(), self.object(), self.name());
         alert.annotations.entry("rule".to_owned()).or_insert(rule);
-        alert.labels.clone_from(&self.labels);
+        alert.labels.extend(self.labels());
         let ours = [("alerttype", "event"), ("alertname", self.name())];
         let ours = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let named = |(name, value): &(String, String)| !name.is_empty() && !value.is_empty();
         alert.labels.extend(place.into_iter().chain(ours).filter(named));
         alert
+    }
+
+    fn labels(&self) -> impl Iterator<Item = (String, String)> {
+        self.labels.iter().map(|(name, value)| (name.to_string(), value.to_string()))
     }
 
     fn annotations(&self, event: &Event) -> BTreeMap<String, String> {
@@ -386,7 +406,7 @@ impl Rule {
                 format!("(this text could not be filled in: {error})")
             })
         };
-        self.annotations.iter().map(|(name, text)| (name.clone(), rendered(text))).collect()
+        self.annotations.iter().map(|(name, text)| (name.to_string(), rendered(text))).collect()
     }
 }
 

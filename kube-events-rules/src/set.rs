@@ -20,7 +20,7 @@ use crate::{
     memory::{Memory, Wrong},
     overlap::Overlaps,
     quota::{Quota, Usage},
-    rule::{Kind, Origin, Role, Rule, is_reserved},
+    rule::{Holder, Kind, Origin, Role, Rule, is_reserved},
     scope::{SCOPE_LABEL, Scope},
     suggest,
 };
@@ -360,13 +360,17 @@ impl Bucket {
         self.index.evaluate(&subject, |clause, verdict| {
             let Clause { rule, role } = self.clauses[clause];
             let rule = &self.rules[rule as usize];
-            rule.count(role, verdict, event);
+            rule.count(role, verdict);
             match verdict {
                 Verdict::True => found.push(Found { rule, role, route: Route::default() }),
                 Verdict::Undecided(_) => undecided += 1,
                 Verdict::False => {}
             }
         });
+        if found.len() > begin {
+            let when = event.when();
+            found[begin..].iter().for_each(|found| found.rule.seen(found.role, when));
+        }
         // In the order in which they were added.
         found[begin..].sort_unstable_by_key(|found| (std::ptr::from_ref(found.rule), found.role));
         undecided
@@ -487,15 +491,15 @@ impl Builder {
         let lists = Lists::from(&spec.lists);
         let mut overlaps = Overlaps::default();
         let mut numbers = HashMap::<&str, usize>::new();
-        let own = Scope::Namespace(namespace.to_owned());
+        let own = || Scope::Namespace(namespace.to_owned());
+        let holder = Arc::new(Holder {
+            scope: scope.cloned().unwrap_or_else(own),
+            namespace: namespace.to_owned(),
+            name: object.to_owned(),
+        });
         for written in self.within_limit(namespace, object, spec) {
             let number = numbers.entry(&written.name).or_default();
-            let place = Origin {
-                scope: scope.unwrap_or(&own).clone(),
-                namespace: namespace.to_owned(),
-                object: object.to_owned(),
-                number: *number,
-            };
+            let place = Origin { holder: Arc::clone(&holder), number: *number };
             *number += 1;
             let first = self.inner.problems.len();
             let mut usage = compiled.usage;
@@ -550,7 +554,7 @@ impl Builder {
         let first = self.inner.problems.len();
         let mut room = self.limits.patterns_size;
         let (place, spec, lists) = (before.origin().clone(), before.spec(), before.lists());
-        let ready = self.compile(place, spec, lists, &mut room, usage);
+        let ready = self.compile(place, &spec, lists, &mut room, usage);
         self.inner.problems.truncate(first);
         ready.ok()
     }
@@ -702,8 +706,8 @@ impl Builder {
         let text: Arc<str> = rule.condition.as_str().into();
         let mut report_in = |text: &Arc<str>, kind| {
             self.inner.problems.push(Problem {
-                namespace: place.namespace.clone(),
-                object: place.object.clone(),
+                namespace: place.holder.namespace.clone(),
+                object: place.holder.name.clone(),
                 rule: Some(rule.name.clone()),
                 condition: Some(Arc::clone(text)),
                 kept: false,
@@ -734,14 +738,14 @@ impl Builder {
         for label in rule.labels.keys().filter(|label| is_reserved(label)) {
             report(ProblemKind::ReservedLabel(label.clone()));
         }
-        let mut templates = BTreeMap::new();
+        let mut templates = Vec::new();
         for (annotation, text) in &rule.annotations {
             match Template::parse(text) {
                 Ok(template) => {
                     for name in template.unknown() {
                         report(ProblemKind::UnknownField(name.to_owned()));
                     }
-                    templates.insert(annotation.clone(), template);
+                    templates.push((annotation.as_str(), template));
                 }
                 Err(error) => {
                     let (annotation, text) = (annotation.clone(), text.as_str().into());
@@ -749,7 +753,7 @@ impl Builder {
                 }
             }
         }
-        let namespaced = matches!(place.scope, Scope::Namespace(_));
+        let namespaced = matches!(place.holder.scope, Scope::Namespace(_));
         let memory = Memory::read(rule, Kind::of(rule), namespaced).map_err(|wrong| {
             for Wrong(field, reason) in wrong {
                 report(ProblemKind::Setting { field, reason });

@@ -37,8 +37,8 @@ fn after(before: &RuleSet, objects: &[(&str, RuleSpec)]) -> RuleSet {
     set(Limits::default(), before, objects)
 }
 
-fn conditions(rules: &RuleSet) -> Vec<&str> {
-    rules.rules().map(|rule| rule.spec().condition.as_str()).collect()
+fn conditions(rules: &RuleSet) -> Vec<String> {
+    rules.rules().map(|rule| rule.spec().condition).collect()
 }
 
 fn told(rules: &RuleSet) -> Vec<String> {

@@ -56,9 +56,10 @@ const STORIES: [(&str, &str, &str); 16] = [
     ),
 ];
 
-/// Decoded Events, with different objects and messages.
+/// Decoded Events, with different objects and messages. They fit into a core's own cache, where an Event is that
+/// has just been decoded.
 pub(crate) fn events() -> Vec<Event> {
-    (0..4096_usize).map(event).collect()
+    (0..1024_usize).map(event).collect()
 }
 
 fn event(n: usize) -> Event {
@@ -130,9 +131,20 @@ fn spec(rules: usize, condition: impl Fn(usize) -> String) -> RuleSpec {
 
 /// The rules, for the whole cluster, so that each Event meets all of them.
 pub(crate) fn compiled(spec: &RuleSpec) -> RuleSet {
-    let limits = Limits { rules: usize::MAX, patterns_size: usize::MAX, ..Limits::default() };
-    let mut builder = RuleSet::builder().limits(limits);
-    builder.add("rules", "bench", &Scope::Cluster, spec);
+    compiled_all(&objects(spec))
+}
+
+/// The rules in objects, each as large as it can be.
+pub(crate) fn objects(spec: &RuleSpec) -> Vec<RuleSpec> {
+    let chunks = spec.rules.chunks(Limits::default().rules);
+    chunks.map(|rules| RuleSpec { rules: rules.to_vec(), ..RuleSpec::default() }).collect()
+}
+
+pub(crate) fn compiled_all(objects: &[RuleSpec]) -> RuleSet {
+    let mut builder = RuleSet::builder();
+    for (n, spec) in objects.iter().enumerate() {
+        builder.add("rules", &format!("bench-{n}"), &Scope::Cluster, spec);
+    }
     let rules = builder.build();
     let errors: Vec<_> = rules.problems().iter().filter(|problem| problem.is_error()).collect();
     assert!(errors.is_empty(), "{errors:?}");

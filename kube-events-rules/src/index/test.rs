@@ -100,7 +100,12 @@ impl Asked {
 
     /// Whether it costs far more than to look for a text.
     pub(super) fn is_costly(&self) -> bool {
-        matches!(self.question, Question::Predicate(Predicate::Matches(Matcher::Regex { .. })))
+        matches!(
+            self.question,
+            Question::Predicate(Predicate::Matches(
+                Matcher::Regex { .. } | Matcher::Plain(Plain::Wildcard(_))
+            ))
+        )
     }
 
     /// Texts of which a field that matches has one at least; none if that cannot be said.
@@ -110,6 +115,9 @@ impl Asked {
             Question::Predicate(Predicate::Matches(Matcher::Plain(
                 Plain::StartsWith(text) | Plain::EndsWith(text),
             ))) => std::slice::from_ref(text),
+            Question::Predicate(Predicate::Matches(Matcher::Plain(Plain::Wildcard(wildcard)))) => {
+                std::slice::from_ref(wildcard.needle())
+            }
             _ => &[],
         }
     }

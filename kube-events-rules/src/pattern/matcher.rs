@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
+use regex_automata::meta::Regex;
+use regex_syntax::hir::Hir;
 
 use super::literal::{self, Plain};
 
@@ -14,6 +15,8 @@ pub(crate) enum Matcher {
     /// A regular expression.
     Regex {
         regex: Regex,
+        /// What it was made of.
+        text: Box<str>,
         /// Texts of which one at least is in whatever matches; none if that cannot be said.
         needles: Arc<[String]>,
     },
@@ -22,18 +25,17 @@ pub(crate) enum Matcher {
 // === impl Matcher ===
 
 impl Matcher {
-    /// The comparison that a translated pattern comes down to, or else a regular expression that
-    /// `build` makes.
+    /// The comparison that a pattern comes down to, or else a regular expression that `build` makes.
     pub(super) fn new<E>(
-        translated: &str,
+        parsed: &Hir,
+        translated: String,
         build: impl FnOnce() -> Result<Regex, E>,
     ) -> Result<Self, E> {
-        let hir = literal::parse(translated);
-        if let Some(plain) = hir.as_ref().and_then(literal::plain) {
+        if let Some(plain) = literal::plain(parsed) {
             return Ok(Self::Plain(plain));
         }
-        let needles = hir.as_ref().map(literal::needles).unwrap_or_default().into();
-        Ok(Self::Regex { regex: build()?, needles })
+        let needles = literal::needles(parsed).into();
+        Ok(Self::Regex { regex: build()?, text: translated.into(), needles })
     }
 
     pub(crate) fn is_match(&self, text: &str) -> bool {
@@ -43,7 +45,7 @@ impl Matcher {
         }
     }
 
-    /// The text of the pattern, or of the comparison.
+    /// The text of the pattern, or of the comparison, or the longest one of it.
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Plain(
@@ -52,7 +54,8 @@ impl Matcher {
                 | Plain::EndsWith(text)
                 | Plain::Contains(text),
             ) => text,
-            Self::Regex { regex, .. } => regex.as_str(),
+            Self::Plain(Plain::Wildcard(wildcard)) => wildcard.needle(),
+            Self::Regex { text, .. } => text,
         }
     }
 }
@@ -61,9 +64,7 @@ impl PartialEq for Matcher {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Plain(one), Self::Plain(other)) => one == other,
-            (Self::Regex { regex: one, .. }, Self::Regex { regex: other, .. }) => {
-                one.as_str() == other.as_str()
-            }
+            (Self::Regex { text: one, .. }, Self::Regex { text: other, .. }) => one == other,
             _ => false,
         }
     }

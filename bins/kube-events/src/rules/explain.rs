@@ -51,6 +51,7 @@ Examples:
 #[derive(Debug)]
 struct Explained<'a> {
     rule: &'a Rule,
+    condition: String,
     fate: Fate<'a>,
     why: Explanation,
 }
@@ -145,13 +146,14 @@ fn explain<'a>(
         .filter(picked)
         .map(|rule| {
             let why = rule.explain(&subject);
-            Explained { rule, fate: fate(rule, &why), why }
+            Explained { rule, condition: rule.spec().condition, fate: fate(rule, &why), why }
         })
         .collect();
     if !options.rule.is_empty() {
         let others = rules.rules().filter(picked).filter(|rule| !is_in(&seeing, rule));
         explained.extend(others.map(|rule| Explained {
             rule,
+            condition: rule.spec().condition,
             fate: Fate::OutOfScope,
             why: rule.explain(&subject),
         }));
@@ -219,7 +221,7 @@ fn shortened(text: &str) -> String {
 
 impl Explained<'_> {
     fn full(&self) -> String {
-        let Self { rule, fate, why } = self;
+        let Self { rule, condition, fate, why } = self;
         let verdict = match fate {
             Fate::Matched => paint(GOOD, "matches"),
             Fate::Dropped(by) => paint(BAD, &format!("would match, but `{by}` drops the Event")),
@@ -234,7 +236,7 @@ impl Explained<'_> {
         if *fate == Fate::Matched && rule.has_state() {
             text += "  it has state: `rules replay` says when it fires\n";
         }
-        let width = width(why.tests.iter().map(|asked| asked.span.of(self.condition())));
+        let width = width(why.tests.iter().map(|asked| asked.span.of(condition)));
         for asked in &why.tests {
             text += &self.test(asked, width);
         }
@@ -248,7 +250,7 @@ impl Explained<'_> {
             Verdict::False => (BAD, "false"),
             Verdict::Undecided(_) => (UNSURE, "-    "),
         };
-        let test = asked.span.of(self.condition());
+        let test = asked.span.of(&self.condition);
         let test = format!("{test:width$}");
         let test = if asked.decides { test } else { paint(DIM, &test) };
         format!("  {mark} {}  {test}  {}\n", paint(style, word), value(asked))
@@ -257,12 +259,8 @@ impl Explained<'_> {
     fn line(&self, width: usize) -> String {
         let decisive = self.why.tests.iter().find(|asked| asked.decides);
         let why =
-            decisive.map(|asked| format!("{}  {}", asked.span.of(self.condition()), value(asked)));
+            decisive.map(|asked| format!("{}  {}", asked.span.of(&self.condition), value(asked)));
         format!("  {:width$}  {}\n", self.rule.name(), why.unwrap_or_default())
-    }
-
-    fn condition(&self) -> &str {
-        &self.rule.spec().condition
     }
 }
 
@@ -308,7 +306,7 @@ fn answer(event: &Event, explained: &[Explained<'_>]) -> Value {
 
 impl Explained<'_> {
     fn answer(&self) -> Answer<'_> {
-        let Self { rule, fate, why } = self;
+        let Self { rule, condition, fate, why } = self;
         Answer {
             namespace: rule.namespace(),
             object: rule.object(),
@@ -322,7 +320,7 @@ impl Explained<'_> {
                 _ => None,
             },
             has_state: rule.has_state(),
-            condition: self.condition(),
+            condition,
             tests: why.tests.iter().map(|asked| self.asked(asked)).collect(),
         }
     }
@@ -333,7 +331,7 @@ impl Explained<'_> {
             verdict => (Some(verdict.matches()), None),
         };
         json!({
-            "test": asked.span.of(self.condition()),
+            "test": asked.span.of(&self.condition),
             "span": asked.span,
             "verdict": verdict,
             "undecided": reason,
