@@ -79,10 +79,10 @@ pub const RULE_SCOPE_LABEL: &str = "kubesphere.io/rule-scope";
 pub const WORKSPACE_LABEL: &str = "kubesphere.io/workspace";
 
 /// The most rules that one Rule object may hold.
-pub const MAX_RULES: usize = 500;
+pub const MAX_RULES: u32 = 500;
 
 /// The longest condition of a rule, bytes.
-pub const MAX_CONDITION: usize = 16 << 10;
+pub const MAX_CONDITION: u64 = 16 << 10;
 
 /// The definitions of all three kinds, as an API server takes them.
 #[cfg(feature = "crd")]

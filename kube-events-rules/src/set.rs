@@ -457,14 +457,11 @@ impl Builder {
             compiled = self.compile_before(namespace, object);
         }
         for (quota, left_out) in full {
-            self.inner.problems.push(Problem {
-                namespace: namespace.to_owned(),
-                object: object.to_owned(),
-                rule: None,
-                condition: None,
+            self.report(
+                (namespace, object),
                 kept,
-                kind: ProblemKind::NamespaceFull { quota, limit: quota.of(&self.limits), left_out },
-            });
+                ProblemKind::NamespaceFull { quota, limit: quota.of(&self.limits), left_out },
+            );
         }
         self.push(namespace, compiled);
     }
@@ -579,15 +576,20 @@ impl Builder {
             at <= first || problem.is_error() || !allowed.contains(&problem.kind.name())
         });
         for lint in allowed.iter().filter(|name| !lint_names().any(|lint| lint == **name)) {
-            self.inner.problems.push(Problem {
-                namespace: namespace.to_owned(),
-                object: name.to_owned(),
-                rule: None,
-                condition: None,
-                kept: false,
-                kind: ProblemKind::UnknownLint((*lint).to_owned()),
-            });
+            self.report((namespace, name), false, ProblemKind::UnknownLint((*lint).to_owned()));
         }
+    }
+
+    /// Reports what is about an object as a whole.
+    fn report(&mut self, (namespace, object): (&str, &str), kept: bool, kind: ProblemKind) {
+        self.inner.problems.push(Problem {
+            namespace: namespace.to_owned(),
+            object: object.to_owned(),
+            rule: None,
+            condition: None,
+            kept,
+            kind,
+        });
     }
 
     fn within_limit<'a>(
@@ -598,14 +600,7 @@ impl Builder {
     ) -> &'a [EventRule] {
         let (rules, limit) = (spec.rules.len(), self.limits.rules);
         if rules > limit {
-            self.inner.problems.push(Problem {
-                namespace: namespace.to_owned(),
-                object: object.to_owned(),
-                rule: None,
-                condition: None,
-                kept: false,
-                kind: ProblemKind::TooMany { rules, limit },
-            });
+            self.report((namespace, object), false, ProblemKind::TooMany { rules, limit });
         }
         &spec.rules[..rules.min(limit)]
     }
@@ -620,23 +615,13 @@ impl Builder {
         spec: &RuleSpec,
     ) {
         let counted = !self.before.object(namespace, object).is_empty();
-        let mut report = |kind, kept| {
-            self.inner.problems.push(Problem {
-                namespace: namespace.to_owned(),
-                object: object.to_owned(),
-                rule: None,
-                condition: None,
-                kept,
-                kind,
-            });
-        };
         if let Some(label) = suggest::misspelt_scope(labels) {
-            report(ProblemKind::MisspeltLabel(label.to_owned()), false);
+            self.report((namespace, object), false, ProblemKind::MisspeltLabel(label.to_owned()));
         }
         match Scope::of(labels, namespace, rules_namespace) {
             Ok(scope) => self.add(namespace, object, &scope, spec),
             Err(error) => {
-                report(ProblemKind::Scope(error), counted);
+                self.report((namespace, object), counted, ProblemKind::Scope(error));
                 self.compile_all((namespace, object), None, spec);
             }
         }
@@ -645,14 +630,11 @@ impl Builder {
     /// Reports an object that cannot be read, and why; its rules stay as they were.
     pub fn add_unread(&mut self, (namespace, object): (&str, &str), error: &str) {
         let kept = self.compile_before(namespace, object);
-        self.inner.problems.push(Problem {
-            namespace: namespace.to_owned(),
-            object: object.to_owned(),
-            rule: None,
-            condition: None,
-            kept: !kept.rules.is_empty(),
-            kind: ProblemKind::Unread(error.to_owned()),
-        });
+        self.report(
+            (namespace, object),
+            !kept.rules.is_empty(),
+            ProblemKind::Unread(error.to_owned()),
+        );
         self.push(namespace, kept);
     }
 

@@ -280,8 +280,8 @@ fn figures(memory: &Memory) -> BTreeMap<RuleLabels, RuleFigures> {
     let mut objects = BTreeMap::new();
     let rules = memory.rules.iter().filter(|_| memory.measured > 0).flat_map(RuleSet::rules);
     for rule in rules {
-        let labels = RuleLabels::new(rule.namespace(), rule.object());
-        let figures: &mut RuleFigures = objects.entry(labels).or_default();
+        let object = (rule.namespace(), rule.object());
+        let figures: &mut RuleFigures = objects.entry(object).or_default();
         let done = rule.statistics();
         figures.matched += done.matched;
         figures.fired += done.fired;
@@ -289,7 +289,8 @@ fn figures(memory: &Memory) -> BTreeMap<RuleLabels, RuleFigures> {
         figures.dropped += done.dropped;
         figures.undecided += done.undecided;
     }
-    objects.into_iter().take(memory.measured).collect()
+    let labelled = |((namespace, name), figures)| (RuleLabels::new(namespace, name), figures);
+    objects.into_iter().take(memory.measured).map(labelled).collect()
 }
 
 /// Gives the waits that sinks ask for; none if all have everything.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::ByteSize;
+use super::{ByteSize, MAX_CONDITION, MAX_RULES};
 
 /// How many pods a Ruler has.
 pub const REPLICAS: i32 = 1;
@@ -27,7 +27,7 @@ pub const ALERTMANAGER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const ALERT_DURATION: Duration = Duration::from_secs(300);
 
 /// Bytes of one condition.
-pub const CONDITION_SIZE: ByteSize = ByteSize(16 << 10);
+pub const CONDITION_SIZE: ByteSize = ByteSize(MAX_CONDITION);
 
 /// Parentheses and `not`s of a condition that are open at one place.
 pub const CONDITION_DEPTH: u32 = 10 << 10;
@@ -39,7 +39,7 @@ pub const PATTERN_SIZE: ByteSize = ByteSize(4 << 20);
 pub const OBJECT_PATTERNS_SIZE: ByteSize = ByteSize(16 << 20);
 
 /// Rules of one Rule object.
-pub const OBJECT_RULES: u32 = 500;
+pub const OBJECT_RULES: u32 = MAX_RULES;
 
 /// Rules of one namespace.
 pub const NAMESPACE_RULES: u32 = 10_000;
