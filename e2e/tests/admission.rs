@@ -267,6 +267,29 @@ const SPECS: &[(&str, &str, &str)] = &[
         "sinks: {webhooks: [{url: 'http://a', tls: {certFile: /c}}]}",
         "its key belong together",
     ),
+    (
+        "Exporter",
+        "sinks: {webhooks: [{url: 'http://a', bearerToken: {secretKeyRef: {name: S_x, key: t}}}]}",
+        "bearerToken.secretKeyRef.name",
+    ),
+    (
+        "Exporter",
+        "sinks: {webhooks: [{url: 'http://a', bearerToken: {secretKeyRef: {name: s, key: ../t}}}]}",
+        "bearerToken.secretKeyRef.key",
+    ),
+    (
+        "Exporter",
+        "sinks: {webhooks: [{url: 'http://a', bearerToken: {secretKeyRef: {name: s.x, key: .t-_1}}}]}",
+        "",
+    ),
+    // Quantities.
+    ("Exporter", "resources: {limits: {memory: abc}}", "spec.resources.limits.memory"),
+    ("Ruler", "resources: {requests: {cpu: 1 Gi}}", "spec.resources.requests.cpu"),
+    (
+        "Ruler",
+        "resources: {requests: {cpu: 1, memory: 1.5Gi}, limits: {cpu: 500m, memory: 1e3}}",
+        "",
+    ),
     // Enums.
     ("Exporter", "eventVersion: corev2", "spec.eventVersion"),
     ("Exporter", "imagePullPolicy: Often", "spec.imagePullPolicy"),
@@ -432,7 +455,7 @@ async fn reach(cluster: &Operator) -> Result<()> {
     lookups(&bob, cluster, &bind).await?;
     let ruler = object("Ruler", "shop", &json!({}));
     let refused = offer(&bob, &ruler).await.err().context("bob sees all Rules")?.to_string();
-    ensure!(refused.contains("allowed to list Events and Rules"), "{refused}");
+    ensure!(refused.contains("allowed to list namespaces, and Events and Rules"), "{refused}");
     Ok(())
 }
 
@@ -485,7 +508,7 @@ async fn lookups(
     let allowed = async || Ok(offer(bob, &most).await.is_ok().then_some(()));
     until("the rights in twelve namespaces are known", LIMIT, allowed).await?;
 
-    // Whoever may see all Rules may still not see all Services.
+    // Whoever may see all Rules may still not see all Services, nor namespaces.
     let reader = json!({
         "metadata": {"name": "all-reader"},
         "rules": [
@@ -499,6 +522,18 @@ async fn lookups(
     let alertmanager = |namespace: &str| json!({"namespace": namespace, "name": "a"});
     let ruler = |sinks: Value| object("Ruler", "shop", &json!({ "sinks": sinks }));
     let own = ruler(json!({"alertmanager": alertmanager("shop")}));
+    let mut everything = exporter(&[]);
+    everything["spec"]["namespaces"] = json!([]);
+    let known = async || Ok(offer(bob, &everything).await.is_ok().then_some(()));
+    until("the rights are known", LIMIT, known).await?;
+    refused(&own, "allowed to list namespaces").await?;
+    let lister = json!({
+        "metadata": {"name": "lister"},
+        "rules": [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list"]}],
+    });
+    create::<ClusterRole>(&Api::all(cluster.client()), &lister).await?;
+    let listing = bind("lister", "ClusterRole");
+    create::<ClusterRoleBinding>(&Api::all(cluster.client()), &listing).await?;
     let allowed = async || Ok(offer(bob, &own).await.is_ok().then_some(()));
     until("the rights are known", LIMIT, allowed).await?;
     for sinks in [

@@ -87,7 +87,7 @@ pub const MAX_CONDITION: u64 = 16 << 10;
 /// The definitions of all three kinds, as an API server takes them.
 #[cfg(feature = "crd")]
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![Exporter::crd(), Ruler::crd(), Rule::crd()]
+    [Exporter::crd(), Ruler::crd(), Rule::crd()].map(schema::with_quantities).into()
 }
 
 /// Reads a collection as Go does: a key without a value (`webhooks:`) is an empty one.

@@ -92,12 +92,7 @@ async fn attempt(
     child: &Child,
     roles: &Roles,
 ) -> Result<Outcome, ApplyError> {
-    let api = match &child.namespace {
-        Some(namespace) => {
-            Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &child.resource)
-        }
-        None => Api::all_with(client.clone(), &child.resource),
-    };
+    let api = child.api(client);
     let failed = |source| child.failed(source);
     let live = match api.get(&child.name).await {
         Ok(live) => Some(live),
@@ -148,6 +143,26 @@ async fn attempt(
     // The API server may write down a value otherwise than it was asked for.
     let same = applied.metadata.resource_version == live.metadata.resource_version;
     Ok(if same || is_former { as_was } else { Outcome::Changed })
+}
+
+/// Deletes one child if it is beyond doubt this owner's, who must have none.
+///
+/// # Errors
+///
+/// If the API server refuses.
+pub(crate) async fn release(
+    client: &Client,
+    owner: &Owner,
+    child: &Child,
+) -> Result<Outcome, ApplyError> {
+    let api = child.api(client);
+    let failed = |source| child.failed(source);
+    match api.get(&child.name).await {
+        Ok(live) if child.is_surely_of(owner, &live) => delete(&api, &live).await.map_err(failed),
+        Ok(_) => Ok(Outcome::Unchanged),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Outcome::Unchanged),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 pub(crate) async fn delete(
@@ -256,6 +271,22 @@ impl Owner {
 // === impl Child ===
 
 impl Child {
+    fn api(&self, client: &Client) -> Api<DynamicObject> {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &self.resource),
+            None => Api::all_with(client.clone(), &self.resource),
+        }
+    }
+
+    /// Whether the live object names this owner, and does not merely come from the operator.
+    fn is_surely_of(&self, owner: &Owner, live: &DynamicObject) -> bool {
+        let mut owners = live.metadata.owner_references.iter().flatten();
+        match self.ownership {
+            Ownership::Object => owners.any(|it| it.uid == owner.uid),
+            Ownership::Role(_) => self.belongs_to(owner, live),
+        }
+    }
+
     /// Whether the live object is this owner's, and so may be changed or deleted.
     fn belongs_to(&self, owner: &Owner, live: &DynamicObject) -> bool {
         match self.ownership {

@@ -6,6 +6,7 @@ mod exporter;
 mod files;
 pub(crate) mod monitoring;
 mod pod;
+mod restricted;
 mod ruler;
 #[cfg(test)]
 mod tests;
@@ -138,9 +139,14 @@ impl Parts {
         children.push(pod::network_policy(parent, self.peers)?);
         children.extend(monitoring::children(parent));
         children.extend(access::bindings(parent, &self.reach));
-        children.extend(access::services(parent, sinks));
+        children.extend(access::services(parent, sinks)?);
         let (image, narrowed) = (self.image, self.narrowed);
-        Ok(Desired { children, image, unrestricted: pod::unrestricted(parent), narrowed })
+        Ok(Desired {
+            children,
+            image,
+            unrestricted: restricted::objections(parent.workload),
+            narrowed,
+        })
     }
 }
 
@@ -158,7 +164,7 @@ impl<'a> Parent<'a> {
         }
     }
 
-    fn image(&self, default: &str) -> Image {
+    fn image(&self, default: &str) -> Result<Image, Invalid> {
         image::choose(self.workload.image.as_deref(), default)
     }
 

@@ -6,17 +6,20 @@ use futures::{
     StreamExt as _,
     future::{BoxFuture, Shared},
 };
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{ConfigMap, Service, ServiceAccount},
-    networking::v1::NetworkPolicy,
-    policy::v1::PodDisruptionBudget,
-    rbac::v1::{ClusterRoleBinding, RoleBinding},
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{ConfigMap, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+        rbac::v1::{ClusterRoleBinding, RoleBinding},
+    },
+    apimachinery::pkg::apis::meta::v1::Time,
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{DynamicObject, Patch, PatchParams},
-    core::{ApiResource, PartialObjectMeta, Status as ApiStatus},
+    core::{ApiResource, ObjectMeta, PartialObjectMeta, Status as ApiStatus},
     runtime::{
         controller::{Action, Config as ControllerConfig, Controller},
         events::{EventType, Recorder},
@@ -36,7 +39,7 @@ use tracing::{debug, info, warn};
 use crate::{
     Settings,
     apply::{self, ApplyError, Outcome, Owner, Roles},
-    children::{Desired, Managed, Ownership},
+    children::{Child, Desired, Managed, Ownership},
     event, names,
     news::{Bell, Operators},
     object::Stored,
@@ -69,6 +72,13 @@ pub(crate) struct Context {
     pub(crate) bindings: Bell,
     pub(crate) recorder: Recorder,
     pub(crate) metrics: OperatorMetrics,
+}
+
+/// An object of the other kind with the same name.
+struct Namesake {
+    owner: Owner,
+    since: Option<Time>,
+    children: Vec<Child>,
 }
 
 /// Why an object could not be looked at to the end.
@@ -217,6 +227,7 @@ impl Context {
             Ok(desired) => {
                 let (mut done, mut taken) = (Vec::new(), Vec::new());
                 let mut errors = Vec::new();
+                self.reclaim(&owner).await?;
                 for child in &desired.children {
                     match apply::apply(&self.client, &owner, child, &self.roles).await {
                         Ok(Outcome::Unchanged) => {}
@@ -302,41 +313,52 @@ impl Context {
 
     /// What the object asks for, if it can have it.
     pub(crate) fn asked<M: Managed>(&self, object: &Stored<M>) -> Result<Desired, Trouble> {
-        if let Some(trouble) = self.namesake(object, &Owner::of(object)) {
-            return Err(trouble);
+        let owner = Owner::of(object);
+        let older = self.namesake(&owner).filter(|it| it.is_older(object.meta(), owner.kind));
+        if let Some(older) = older {
+            return Err(Trouble {
+                reason: "NameConflict",
+                message: format!(
+                    "the {} {} is older and has the Deployment of this name; rename one of them",
+                    older.owner.kind, older.owner.name
+                ),
+                blocks: true,
+            });
         }
-        let read = object.read.as_ref().map_err(Clone::clone);
-        let desired = read.and_then(|object| {
-            object.desired(&self.settings, &self.sinks).map_err(|error| error.to_string())
-        });
-        desired.map_err(|error| Trouble {
+        self.desired(object).map_err(|error| Trouble {
             reason: status::INVALID,
             message: format!("{error}; what was there before stays"),
             blocks: true,
         })
     }
 
-    /// An Exporter and a Ruler of one name would ask for the same children: the older one has them.
-    fn namesake<M: Managed>(&self, object: &Stored<M>, owner: &Owner) -> Option<Trouble> {
-        let other = |meta: &kube::core::ObjectMeta, kind: &'static str| {
-            let age = |meta: &kube::core::ObjectMeta| meta.creation_timestamp.clone();
-            let older = (age(meta), kind) < (age(object.meta()), owner.kind);
-            older.then(|| Trouble {
-                reason: "NameConflict",
-                message: format!(
-                    "the {kind} {} is older and has the Deployment of this name; rename one of them",
-                    owner.name
-                ),
-                blocks: true,
-            })
-        };
+    fn desired<M: Managed>(&self, object: &Stored<M>) -> Result<Desired, String> {
+        let object = object.read.as_ref().map_err(Clone::clone)?;
+        object.desired(&self.settings, &self.sinks).map_err(|error| error.to_string())
+    }
+
+    /// The object of the other kind that has the same name, and would ask for the same children.
+    fn namesake(&self, owner: &Owner) -> Option<Namesake> {
         if owner.kind == Exporter::PROGRAM.kind {
             let key = ObjectRef::<Stored<Ruler>>::new(&owner.name).within(&owner.namespace);
-            other(self.rulers.get(&key)?.meta(), Ruler::PROGRAM.kind)
+            Some(Namesake::of(&*self.rulers.get(&key)?, self))
         } else {
             let key = ObjectRef::<Stored<Exporter>>::new(&owner.name).within(&owner.namespace);
-            other(self.exporters.get(&key)?.meta(), Exporter::PROGRAM.kind)
+            Some(Namesake::of(&*self.exporters.get(&key)?, self))
         }
+    }
+
+    /// Takes from a younger namesake what it got before the older object was seen.
+    async fn reclaim(&self, owner: &Owner) -> Result<(), ApplyError> {
+        let Some(younger) = self.namesake(owner) else { return Ok(()) };
+        for child in &younger.children {
+            if apply::release(&self.client, &younger.owner, child).await? == Outcome::Deleted {
+                let (kind, name) = (younger.owner.kind, &younger.owner.name);
+                info!(kind, name, "deleted {}: an older object has the name", child.describe());
+                self.metrics.wrote(kind, 1);
+            }
+        }
+        Ok(())
     }
 
     /// Tells of what was done, as an Event of the object and in the log. Events of one reason become
@@ -436,15 +458,19 @@ fn within_kind(client: &Client, settings: &Settings, kind: &ApiResource) -> Api<
     }
 }
 
-/// The reason is the first error's of those that somebody has to do something about, if there is one.
+/// First what keeps the pods from being as the spec says; of that, and of the rest, first what somebody
+/// has to do something about.
 fn trouble_of(errors: &[ApplyError]) -> Option<Trouble> {
-    let lasts = |error: &&ApplyError| reason(error) != status::API_SERVER;
-    let reason = reason(errors.iter().find(lasts).or(errors.first())?);
+    let passes = |error: &ApplyError| reason(error) == status::API_SERVER;
+    let mut errors: Vec<_> = errors.iter().collect();
+    errors.sort_by_key(|error| (!error.blocks(), passes(error)));
+    let first = errors.first()?;
+    let (reason, blocks) = (reason(first), first.blocks());
     // The words of an API server that fails may be others each time, a port for example. Beside what
     // lasts they would be a new status each time.
-    let told = errors.iter().filter(|error| reason == status::API_SERVER || lasts(error));
+    let told = errors.iter().filter(|error| reason == status::API_SERVER || !passes(error));
     let message = told.map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    Some(Trouble { reason, message, blocks: errors.iter().any(ApplyError::blocks) })
+    Some(Trouble { reason, message, blocks })
 }
 
 fn reason(error: &ApplyError) -> &'static str {
@@ -461,9 +487,17 @@ fn reason(error: &ApplyError) -> &'static str {
 fn reason_of(status: &ApiStatus) -> &'static str {
     match status.code {
         403 if lacks_rights(&status.message) => "MissingRights",
-        403 | 422 => "Refused",
+        403 | 422 => status::REFUSED,
+        500 if cannot_be_typed(&status.message) => status::REFUSED,
         _ => status::API_SERVER,
     }
+}
+
+/// Whether what was applied does not fit the kind: an API server calls that a failure of its own.
+fn cannot_be_typed(message: &str) -> bool {
+    ["failed to create typed patch object", "failed to convert new object"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 /// Whether it is `User "…" cannot patch resource "…"`, or who binds a role has less than it gives.
@@ -475,6 +509,21 @@ fn lacks_rights(message: &str) -> bool {
 
 /// What the pods and their rights stand on.
 const BASE: [&str; 2] = ["ServiceAccount", "ConfigMap"];
+
+// === impl Namesake ===
+
+impl Namesake {
+    fn of<M: Managed>(object: &Stored<M>, context: &Context) -> Self {
+        let children = context.desired(object).map(|desired| desired.children).unwrap_or_default();
+        let since = object.meta().creation_timestamp.clone();
+        Self { owner: Owner::of(object), since, children }
+    }
+
+    /// Whether it was there first. Of two of one second it is the Exporter that counts as older.
+    fn is_older(&self, than: &ObjectMeta, kind: &str) -> bool {
+        (&self.since, self.owner.kind) < (&than.creation_timestamp, kind)
+    }
+}
 
 // === impl ApplyError ===
 
@@ -488,7 +537,7 @@ impl ApplyError {
 
 // === impl Child ===
 
-impl crate::children::Child {
+impl Child {
     fn is_base(&self) -> bool {
         BASE.contains(&self.resource.kind.as_str())
     }
@@ -519,6 +568,17 @@ mod tests {
         };
         let (reason, message, blocks) = told(&[aside(), aside()]);
         assert_eq!((reason, message.matches("41234").count(), blocks), ("ApiServer", 2, false));
+        let elsewhere = || ApplyError::NoNamespace {
+            kind: "RoleBinding".to_owned(),
+            place: "nowhere/exporter".to_owned(),
+            message: "no namespace".to_owned(),
+        };
+        let (reason, message, blocks) = told(&[elsewhere(), refused("Deployment", 500, "reset")]);
+        let wanted = "Deployment logging/exporter: reset; RoleBinding nowhere/exporter has to wait: \
+            no namespace";
+        assert_eq!((reason, message.as_str(), blocks), ("ApiServer", wanted, true));
+        let (reason, message, blocks) = told(&[elsewhere(), aside()]);
+        assert_eq!((reason, message.contains("reset"), blocks), ("NoNamespace", false, false));
         for kind in ["ServiceAccount", "ConfigMap", "Deployment"] {
             let (reason, message, blocks) = told(&[aside(), refused(kind, 422, "wrong")]);
             let wanted = format!("{kind} logging/exporter: wrong");
@@ -559,6 +619,16 @@ mod tests {
             ),
             (422, "spec.replicas: Invalid value", "Refused"),
             (500, "etcdserver: request timed out", "ApiServer"),
+            (
+                500,
+                r#"failed to create typed patch object (a/b; apps/v1, Kind=Deployment): .spec.template.spec.volumes: duplicate entries for key [name="a"]"#,
+                "Refused",
+            ),
+            (
+                500,
+                "failed to convert new object (a/b; apps/v1, Kind=Deployment): quantities",
+                "Refused",
+            ),
         ] {
             assert_eq!(reason(code, message), expected, "{message}");
         }

@@ -47,6 +47,9 @@ pub(crate) const INVALID: &str = "InvalidConfig";
 /// The reason of an object for which the API server fails, in words that may be others each time.
 pub(crate) const API_SERVER: &str = "ApiServer";
 
+/// The reason of an object that the API server does not take.
+pub(crate) const REFUSED: &str = "Refused";
+
 /// The reason of a Deployment whose pods do not become ready.
 const LATE: &str = "ProgressDeadlineExceeded";
 
@@ -66,7 +69,7 @@ pub(crate) fn status(
     let mut findings = vec![
         available(pods),
         progressing(pods.deployment, trouble),
-        degraded(trouble.or(of_pods.as_ref())),
+        degraded(both(trouble, of_pods.as_ref()).as_ref()),
     ];
     if let Some(image) = pods.image {
         findings.push(restricted(pods.unrestricted));
@@ -97,8 +100,9 @@ pub(crate) fn runs_otherwise(status: Option<&Status>) -> bool {
         && conditions.any(|held| held.type_ == "Degraded" && held.reason == INVALID)
 }
 
-/// Conditions in the form of the API: an unchanged one keeps its time, and the first words of the API
-/// server about what fails for the same spec. A status is a reason to look again, at once.
+/// Conditions in the form of the API: an unchanged one keeps its time, and the first words about what
+/// fails for the same spec, if the next ones are likely to differ each time. A status is a reason to
+/// look again, at once.
 pub(crate) fn conditions(
     before: &[Condition],
     generation: Option<i64>,
@@ -113,9 +117,9 @@ pub(crate) fn conditions(
         let held = before.iter().find(|held| held.type_ == finding.kind && held.status == status);
         let since = held.map_or_else(now, |held| held.last_transition_time.clone());
         let told = held.filter(|held| {
-            held.reason == API_SERVER
-                && held.reason == finding.reason
+            held.reason == finding.reason
                 && held.observed_generation == generation
+                && says_the_same(&finding.reason, &held.message, &finding.message)
         });
         Condition {
             type_: finding.kind.to_owned(),
@@ -130,6 +134,22 @@ pub(crate) fn conditions(
         }
     };
     findings.into_iter().map(condition).collect()
+}
+
+/// Whether two messages tell of the same: an API server that fails has other words each time, and a
+/// webhook that refuses may have a number or an identifier in them.
+fn says_the_same(reason: &str, before: &str, now: &str) -> bool {
+    let has_digit = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit());
+    match reason {
+        API_SERVER => true,
+        REFUSED => {
+            let (before, now) = (before.split(' '), now.split(' '));
+            let same =
+                |(before, now): (&str, &str)| before == now || has_digit(before) && has_digit(now);
+            before.clone().count() == now.clone().count() && before.zip(now).all(same)
+        }
+        _ => false,
+    }
 }
 
 /// Times have whole seconds in the API.
@@ -173,7 +193,7 @@ fn progressing(deployment: Option<&Deployment>, trouble: Option<&Trouble>) -> Fi
     let (reason, message) = match (rolling, blocked) {
         (true, _) => ("RollingOut", "the pods are being replaced"),
         (false, true) => ("Blocked", "the spec is not in force, see Degraded"),
-        (false, false) => ("Settled", "the pods are as the object says"),
+        (false, false) => ("Settled", "the Deployment is rolled out"),
     };
     Finding {
         kind: "Progressing",
@@ -206,6 +226,18 @@ fn trouble_of_pods(deployment: &Deployment) -> Option<Trouble> {
     refused.or_else(|| told(LATE, |held| held.reason.as_deref() == Some(LATE)))
 }
 
+/// What is wrong with the object and with its pods: first what keeps the pods from being there, and of
+/// an API server that fails only that, if it does.
+fn both(object: Option<&Trouble>, pods: Option<&Trouble>) -> Option<Trouble> {
+    let (Some(object), Some(pods)) = (object, pods) else { return object.or(pods).cloned() };
+    let (first, second) = if object.blocks { (object, pods) } else { (pods, object) };
+    if object.reason == API_SERVER {
+        return Some(first.clone());
+    }
+    let message = format!("{}; {}: {}", first.message, second.reason, second.message);
+    Some(Trouble { message, ..first.clone() })
+}
+
 fn degraded(trouble: Option<&Trouble>) -> Finding {
     let (reason, message) = match trouble {
         Some(trouble) => (trouble.reason, trouble.message.clone()),
@@ -218,7 +250,10 @@ fn degraded(trouble: Option<&Trouble>) -> Finding {
 fn restricted(unrestricted: Option<&str>) -> Finding {
     let (reason, message) = match unrestricted {
         Some(why) => ("OwnSettings", why.to_owned()),
-        None => ("Restricted", "the pods pass the restricted Pod Security Standard".to_owned()),
+        None => (
+            "Restricted",
+            "with these settings pods pass the restricted Pod Security Standard".to_owned(),
+        ),
     };
     Finding {
         kind: "Restricted",
@@ -373,9 +408,37 @@ mod tests {
         let (again, message) = at(1, Some(&first), API_SERVER, "port 2");
         assert_eq!((&again, message.as_str()), (&first, "port 1"));
         assert_eq!(at(2, Some(&first), API_SERVER, "port 2").1, "port 2");
-        assert_eq!(at(1, Some(&first), "Refused", "quota 2").1, "quota 2");
-        let (refused, _) = at(1, None, "Refused", "quota 1");
-        assert_eq!(at(1, Some(&refused), "Refused", "quota 2").1, "quota 2");
+        assert_eq!(at(1, Some(&first), REFUSED, "quota 2").1, "quota 2");
+    }
+
+    #[test]
+    fn a_refusal_that_differs_in_a_number_alone_is_told_once_for_a_spec() {
+        for (reason, before, now, is_told) in [
+            (REFUSED, "request 4711 is denied", "request 4712 is denied", false),
+            (REFUSED, "request 4711 is denied", "request 4712 is denied, too", true),
+            (REFUSED, "exceeded quota: pods", "exceeded quota: services", true),
+            (INVALID, "port 1", "port 2", true),
+        ] {
+            let told = says_the_same(reason, before, now);
+            assert_eq!(!told, is_told, "{before}; {now}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_pods_is_told_beside_what_is_wrong_with_the_object() {
+        let late = trouble(LATE, "timed out");
+        let both = |reason, message, blocks| {
+            let object = Trouble { blocks, ..trouble(reason, message) };
+            let told = both(Some(&object), Some(&late)).unwrap();
+            format!("{}: {}", told.reason, told.message)
+        };
+        let told = both("NoNamespace", "shop is not there", false);
+        assert_eq!(told, "ProgressDeadlineExceeded: timed out; NoNamespace: shop is not there");
+        let told = both(INVALID, "no such sink", true);
+        assert_eq!(told, "InvalidConfig: no such sink; ProgressDeadlineExceeded: timed out");
+        // Its words may be others each time.
+        assert_eq!(both(API_SERVER, "port 1", true), "ApiServer: port 1");
+        assert_eq!(both(API_SERVER, "port 1", false), "ProgressDeadlineExceeded: timed out");
     }
 
     #[test]

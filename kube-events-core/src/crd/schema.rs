@@ -4,6 +4,9 @@
 //! against the API server's budget with the most items that there may be, so lists and texts have a
 //! greatest length.
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrBool,
+};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
@@ -11,6 +14,35 @@ use serde_json::{Value, json};
 const SECRET_HEADERS: &str = "authorization|proxy-authorization|cookie";
 
 const ADDRESS: &str = "the address has to begin with http:// or https:// and a host";
+
+/// The form of a quantity:
+/// <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>.
+const QUANTITY: &str =
+    r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
+
+/// Gives the container's resources the form that their type does not tell: the Deployment would be
+/// refused for them, long after the object was taken.
+pub(super) fn with_quantities(
+    mut definition: CustomResourceDefinition,
+) -> CustomResourceDefinition {
+    for version in &mut definition.spec.versions {
+        let schema = version.schema.as_mut().and_then(|it| it.open_api_v3_schema.as_mut());
+        let resources = schema.and_then(|it| property(it, "spec")?.properties.as_mut());
+        let Some(resources) = resources.and_then(|it| it.get_mut("resources")) else { continue };
+        for field in ["limits", "requests"] {
+            let amounts =
+                property(resources, field).and_then(|it| it.additional_properties.as_mut());
+            if let Some(JSONSchemaPropsOrBool::Schema(amount)) = amounts {
+                amount.pattern = Some(QUANTITY.to_owned());
+            }
+        }
+    }
+    definition
+}
+
+fn property<'a>(schema: &'a mut JSONSchemaProps, name: &str) -> Option<&'a mut JSONSchemaProps> {
+    schema.properties.as_mut()?.get_mut(name)
+}
 
 /// A rule of CEL, and what its refusal says.
 fn rule(rule: &str, message: &str) -> Value {

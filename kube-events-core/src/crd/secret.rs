@@ -23,9 +23,21 @@ pub struct SecretSource {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecretKeyReference {
     /// The name of the Secret.
-    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 253)))]
+    #[cfg_attr(
+        feature = "crd",
+        schemars(
+            length(min = 1, max = 253),
+            regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+        )
+    )]
     pub name: String,
     /// The key in its data.
-    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 253)))]
+    #[cfg_attr(
+        feature = "crd",
+        schemars(
+            length(min = 1, max = 253),
+            regex(pattern = r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$")
+        )
+    )]
     pub key: String,
 }

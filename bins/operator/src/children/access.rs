@@ -6,7 +6,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::core::{ApiResource, Resource};
 use serde_json::{Value, json};
 
-use super::{Child, Ownership, Parent, merge};
+use super::{Child, Invalid, Ownership, Parent, merge};
 use crate::names;
 
 /// Where a program looks.
@@ -31,22 +31,42 @@ pub(super) fn bindings(parent: &Parent<'_>, reach: &Reach) -> Vec<Child> {
 }
 
 /// The bindings that let sinks look up Services: an Alertmanager's replicas, and ports by name.
-pub(super) fn services(parent: &Parent<'_>, sinks: &Value) -> Vec<Child> {
+///
+/// # Errors
+///
+/// When a namespaced install would have to look up a port in another namespace. An Alertmanager whose
+/// port is a number is then found by the name of its Service in the DNS.
+pub(super) fn services(parent: &Parent<'_>, sinks: &Value) -> Result<Vec<Child>, Invalid> {
+    let settings = parent.settings;
     let mut namespaces = BTreeSet::new();
-    let list = |key: &str| sinks[key].as_array().into_iter().flatten();
-    for sink in list("alertmanagers").chain(Some(&sinks["alertmanager"])) {
-        namespaces.extend(sink["namespace"].as_str());
-    }
-    for service in list("webhooks").map(|sink| &sink["service"]) {
-        if service["port"].is_string() {
-            namespaces.extend(service["namespace"].as_str());
+    for (field, service, is_looked_up) in services_of(sinks) {
+        let Some(namespace) = service["namespace"].as_str() else { continue };
+        if !settings.namespaced || namespace == settings.namespace {
+            namespaces.extend(is_looked_up.then(|| namespace.to_owned()));
+        } else if let Some(port) = service["port"].as_str() {
+            return Err(Invalid(format!(
+                "{field}.port: {port} has to be a number, as this operator has no rights to look it \
+                 up in the namespace {namespace}"
+            )));
         }
     }
-    // A namespaced operator has no say elsewhere; the Service is then found by its name in the DNS.
-    let settings = parent.settings;
-    namespaces.retain(|namespace| !settings.namespaced || *namespace == settings.namespace);
-    let bind = |namespace| binding::<RoleBinding>(parent, Some(namespace), names::SERVICE_READER);
-    namespaces.into_iter().map(bind).collect()
+    let bind =
+        |namespace: &String| binding::<RoleBinding>(parent, Some(namespace), names::SERVICE_READER);
+    Ok(namespaces.iter().map(bind).collect())
+}
+
+/// The Services that sinks name: each with its field, and whether it is looked up at all.
+fn services_of(sinks: &Value) -> Vec<(String, &Value, bool)> {
+    let list = |key: &str| sinks[key].as_array().into_iter().flatten().enumerate();
+    let replicas = list("alertmanagers")
+        .map(|(place, sink)| (format!("sinks.alertmanagers[{place}]"), sink, true))
+        .chain(Some(("sinks.alertmanager".to_owned(), &sinks["alertmanager"], true)));
+    let webhooks = list("webhooks").map(|(place, sink)| {
+        let service = &sink["service"];
+        let field = format!("sinks.webhooks[{place}].service");
+        (field, service, service["port"].is_string())
+    });
+    replicas.chain(webhooks).collect()
 }
 
 fn binding<K: Resource<DynamicType = ()>>(

@@ -22,7 +22,7 @@ pub(super) fn desired(
         files::check(parent.workload, &format!("sinks.files[{place}].path"), &sink.path)?;
     }
     files::check_read(parent.workload, &written["sinks"])?;
-    let image = parent.image(&settings.exporter_image);
+    let image = parent.image(&settings.exporter_image)?;
     let shape = Shape {
         image: image.name.clone(),
         replicas: 1,
@@ -57,13 +57,13 @@ fn narrowed(only: &str, asked: &[String]) -> Option<String> {
     ))
 }
 
-/// Two exporters at a time deliver twice, but one whose sink is in trouble is not ready and must not
-/// hold up its successor. With a file of positions there can be only one at a time.
+/// Two exporters at a time deliver twice, which receivers put up with; none at a time, for an image or a
+/// Secret that is not there, may lose Events. With a file of positions there can be only one.
 fn strategy(has_checkpoint: bool) -> Value {
     if has_checkpoint {
         // What was there before stays in the object unless it is taken out by name.
         json!({"type": "Recreate", "rollingUpdate": null})
     } else {
-        json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}})
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}})
     }
 }

@@ -1,9 +1,11 @@
 //! The pods of an exporter or a ruler: `Deployment`, `ConfigMap`, `ServiceAccount`, and what keeps
 //! them.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{ConfigMap, ServiceAccount},
+    core::v1::{ConfigMap, EnvVar, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
@@ -82,6 +84,7 @@ fn pod(parent: &Parent<'_>, config: &Config, shape: &Shape) -> Result<Value, Inv
         |(place, secret)| json!({"name": secret_volume(place), "secret": {"secretName": secret}}),
     ));
     volumes.extend(list(&workload.volumes)?);
+    check_unique("volumes", "name", &volumes)?;
     let mut pod = json!({
         "serviceAccountName": parent.name,
         "terminationGracePeriodSeconds":
@@ -120,6 +123,7 @@ fn container(parent: &Parent<'_>, config: &Config, shape: &Shape) -> Result<Valu
         json!({"name": secret_volume(place), "mountPath": folder, "readOnly": true})
     }));
     mounts.extend(list(&workload.volume_mounts)?);
+    check_unique("volumeMounts", "mountPath", &mounts)?;
     let mut container = json!({
         "name": program.container,
         "image": shape.image,
@@ -139,9 +143,17 @@ fn container(parent: &Parent<'_>, config: &Config, shape: &Shape) -> Result<Valu
         container["imagePullPolicy"] = json!(policy);
     }
     if !workload.env.is_empty() {
-        container["env"] = value(&workload.env)?;
+        container["env"] = value(&last_of_each_name(&workload.env))?;
     }
     Ok(container)
+}
+
+/// Of variables of one name the last one counts. What is applied may have each once only.
+fn last_of_each_name(variables: &[EnvVar]) -> Vec<&EnvVar> {
+    let is_last = |(place, variable): &(usize, &EnvVar)| {
+        variables[place + 1..].iter().all(|later| later.name != variable.name)
+    };
+    variables.iter().enumerate().filter(is_last).map(|(_, variable)| variable).collect()
 }
 
 fn probe(path: &str) -> Value {
@@ -163,6 +175,22 @@ fn spread(parent: &Parent<'_>) -> Result<Value, Invalid> {
         }
     }
     Ok(Value::Array(constraints))
+}
+
+/// Checks a list in which the operator's own items come first and no two may have one `key`.
+///
+/// # Errors
+///
+/// When there are two; an API server says so in words that do not name the field.
+fn check_unique(field: &str, key: &str, items: &[Value]) -> Result<(), Invalid> {
+    let mut seen = BTreeSet::new();
+    match items.iter().filter_map(|item| item[key].as_str()).find(|value| !seen.insert(*value)) {
+        None => Ok(()),
+        Some(value) => Err(Invalid(format!(
+            "{field}: there are two with the {key} {value}, of which one may be the operator's own: \
+             give yours another"
+        ))),
+    }
 }
 
 fn secret_volume(place: usize) -> String {
@@ -197,28 +225,6 @@ pub(super) fn network_policy(parent: &Parent<'_>, peers: Vec<Value>) -> Result<C
         }
     };
     Ok(parent.child::<NetworkPolicy>(policy))
-}
-
-/// Why the pods do not pass the *restricted* Pod Security Standard, if they do not:
-/// <https://kubernetes.io/docs/concepts/security/pod-security-standards/>. The defaults do.
-pub(super) fn unrestricted(parent: &Parent<'_>) -> Option<String> {
-    let workload = parent.workload;
-    let host_paths: Vec<_> = workload
-        .volumes
-        .iter()
-        .filter(|volume| volume.host_path.is_some())
-        .map(|volume| volume.name.as_str())
-        .collect();
-    if !host_paths.is_empty() {
-        let names = host_paths.join(", ");
-        return Some(format!("hostPath volumes are not allowed there: {names}"));
-    }
-    let own = [
-        ("securityContext", workload.security_context.is_some()),
-        ("containerSecurityContext", workload.container_security_context.is_some()),
-    ];
-    let own = own.iter().find(|(_, given)| *given).map(|(field, _)| field);
-    own.map(|field| format!("{field} takes the place of the operator's; its author answers for it"))
 }
 
 fn value(of: &impl Serialize) -> Result<Value, Invalid> {

@@ -20,7 +20,7 @@ pub(super) fn desired(
         files::check(parent.workload, &format!("sinks.files[{place}].path"), &sink.path)?;
     }
     files::check_read(parent.workload, &written["sinks"])?;
-    let image = parent.image(&settings.ruler_image);
+    let image = parent.image(&settings.ruler_image)?;
     let mut arguments = vec![format!("--rules-namespace={}", settings.namespace)];
     if settings.namespaced {
         arguments.push(format!("--namespace={}", settings.namespace));

@@ -69,8 +69,26 @@ fn namespaced() -> Settings {
     Settings { namespace: "logging".into(), namespaced: true, ..Settings::default() }
 }
 
+/// Gives the Services that sinks name a number as port, as a namespaced install asks for.
+fn by_number(spec: &mut Value) {
+    match spec {
+        Value::Object(fields) => {
+            if fields.contains_key("namespace") && fields.get("port").is_some_and(Value::is_string)
+            {
+                fields.insert("port".to_owned(), json!(443));
+            }
+            fields.values_mut().for_each(by_number);
+        }
+        Value::Array(items) => items.iter_mut().for_each(by_number),
+        _ => {}
+    }
+}
+
 fn all(settings: &Settings) -> Vec<(String, Desired, Vec<String>)> {
-    let desired = |(kind, name, spec): (&str, _, _)| {
+    let desired = |(kind, name, mut spec): (&str, _, _)| {
+        if settings.namespaced {
+            by_number(&mut spec);
+        }
         let (desired, adjusted) = of_kind(kind, &spec, settings).unwrap();
         (format!("{}-{name}", kind.to_lowercase()), desired, adjusted)
     };
@@ -234,12 +252,63 @@ fn every_field_is_known_to_its_type() {
     }
 }
 
+/// Why a spec cannot be carried out.
+fn refusal(kind: &str, spec: &Value, settings: &Settings) -> String {
+    of_kind(kind, spec, settings).err().unwrap_or_default()
+}
+
 #[test]
-fn host_paths_are_what_the_restricted_standard_forbids() {
-    let spec = json!({"volumes": [{"name": "logs", "hostPath": {"path": "/var/log"}}]});
-    let exporter: Exporter = object("Exporter", &spec);
-    let desired = exporter.desired(&Settings::default(), &Context::default()).unwrap();
-    assert!(desired.unrestricted.unwrap().contains("logs"));
+fn names_and_places_that_are_taken_are_refused() {
+    let data = json!({"name": "data", "emptyDir": {}});
+    let token = json!({"secretKeyRef": {"name": "archive", "key": "token"}});
+    let sinks = json!({"webhooks": [{"url": "https://a.example/", "bearerToken": token}]});
+    for (spec, expected) in [
+        (json!({"volumes": [data, data]}), "volumes: there are two with the name data"),
+        (
+            json!({"sinks": sinks, "volumes": [{"name": "secret-0", "emptyDir": {}}]}),
+            "volumes: there are two with the name secret-0",
+        ),
+        (
+            json!({"volumes": [data], "volumeMounts": [
+                {"name": "data", "mountPath": "/etc/events-exporter/config"},
+            ]}),
+            "volumeMounts: there are two with the mountPath /etc/events-exporter/config",
+        ),
+    ] {
+        let refusal = refusal("Exporter", &spec, &Settings::default());
+        assert!(refusal.starts_with(expected), "{refusal}");
+    }
+}
+
+#[test]
+fn a_port_that_cannot_be_looked_up_is_refused() {
+    let service = |namespace: &str| json!({"namespace": namespace, "name": "hook", "port": "web"});
+    let webhook = |namespace: &str| json!({"webhooks": [{"service": service(namespace)}]});
+    let rulers = |namespace: &str| json!({"alertmanagers": [service(namespace)]});
+    for (kind, elsewhere, own, field) in [
+        ("Exporter", webhook("shop"), webhook("logging"), "sinks.webhooks[0].service.port: web"),
+        ("Ruler", rulers("shop"), rulers("logging"), "sinks.alertmanagers[0].port: web"),
+    ] {
+        let refusal = |sinks: &Value, settings: &Settings| {
+            refusal(kind, &json!({ "sinks": sinks }), settings)
+        };
+        let told = refusal(&elsewhere, &namespaced());
+        assert!(told.starts_with(field) && told.contains("in the namespace shop"), "{told}");
+        assert_eq!(refusal(&own, &namespaced()), "");
+        assert_eq!(refusal(&elsewhere, &Settings::default()), "");
+    }
+}
+
+#[test]
+fn of_variables_of_one_name_the_last_one_counts() {
+    let variable = |name: &str, value: &str| json!({"name": name, "value": value});
+    let spec = json!({"env": [variable("A", "1"), variable("B", "1"), variable("A", "2")]});
+    let (desired, _) = of_kind("Exporter", &spec, &Settings::default()).unwrap();
+    let mut children = desired.children.into_iter();
+    let deployment = children.find(|child| child.resource.kind == "Deployment").unwrap();
+    let pod = &deployment.object.unwrap()["spec"]["template"]["spec"];
+    let env = &pod["containers"][0]["env"];
+    assert_eq!(env, &json!([variable("B", "1"), variable("A", "2")]));
 }
 
 #[test]

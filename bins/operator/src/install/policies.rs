@@ -146,7 +146,7 @@ fn exporter_reach() -> Value {
     })
 }
 
-/// A ruler reads the Rules of all namespaces, and gets the Events of all.
+/// A ruler reads the Rules of all namespaces and the namespaces themselves, and gets the Events of all.
 fn ruler_reach() -> Value {
     json!({
         "failurePolicy": "Fail",
@@ -154,9 +154,10 @@ fn ruler_reach() -> Value {
         "matchConditions": [spec_changes()],
         "validations": [{
             "expression": "authorizer.group('').resource('events').check('list').allowed() && \
+                authorizer.group('').resource('namespaces').check('list').allowed() && \
                 authorizer.group('events.kubesphere.io').resource('rules').check('list').allowed()",
-            "message": "whoever creates or changes a Ruler has to be allowed to list Events and Rules \
-                in all namespaces, as it sees them",
+            "message": "whoever creates or changes a Ruler has to be allowed to list namespaces, and \
+                Events and Rules in all of them, as it sees them",
             "reason": "Forbidden",
         }],
     })

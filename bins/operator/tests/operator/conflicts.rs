@@ -122,6 +122,36 @@ async fn of_two_objects_of_one_name_the_older_has_the_children() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_older_object_that_is_seen_later_gets_the_children() {
+    let cluster = Cluster::new().await;
+    cluster.server.create_namespace("monitoring");
+    let created = |kind: &str| {
+        let object = json!({
+            "apiVersion": "events.kubesphere.io/v1alpha1", "kind": kind,
+            "metadata": {
+                "name": "events", "namespace": NAMESPACE, "uid": kind,
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+            },
+            "spec": if kind == "Ruler" { ruler() } else { exporter() },
+        });
+        cluster.server.create(object).unwrap();
+    };
+    created("Ruler");
+    let _operator = cluster.started().await;
+    assert!(cluster.has("Service", "events"));
+    created("Exporter");
+    cluster.pass(MINUTE).await;
+    let owner = cluster.get("Deployment", "events")["metadata"]["ownerReferences"][0].clone();
+    assert_eq!(owner["kind"], "Exporter");
+    assert_eq!(cluster.condition("Exporter", "events", "Degraded"), "!AsExpected");
+    assert_eq!(cluster.condition("Ruler", "events", "Degraded"), "NameConflict");
+    assert!(!cluster.has("Service", "events"));
+    let bindings = cluster.server.list("ClusterRoleBinding").unwrap();
+    let names: Vec<_> = bindings.iter().map(|it| it["metadata"]["name"].clone()).collect();
+    assert_eq!(names, ["kube-events-exporter:exporter:logging:events"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_copy_of_a_binding_is_somebody_elses() {
     let cluster = Cluster::new().await;
     cluster.create("Exporter", "exporter", &exporter());
