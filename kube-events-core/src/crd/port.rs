@@ -15,6 +15,22 @@ pub enum ServicePort {
 
 struct PortVisitor;
 
+/// Of a text: the names of ports have no more.
+#[cfg(feature = "crd")]
+const MAX_LENGTH: usize = 15;
+
+/// A number in its bounds, or letters, digits and dashes that are no number.
+#[cfg(feature = "crd")]
+fn rule() -> String {
+    let characters = super::schema::characters(MAX_LENGTH);
+    format!(
+        "type(self) in [int] ? self >= 1 && self <= 65535 : size(self) > 0 && \
+         {characters}.all(c, c == '-' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || \
+         c >= 'a' && c <= 'z') && ({characters}.exists(c, c < '0' || c > '9') || \
+         int(self) >= 1 && int(self) <= 65535)"
+    )
+}
+
 // === impl ServicePort ===
 
 impl fmt::Display for ServicePort {
@@ -54,11 +70,9 @@ impl schemars::JsonSchema for ServicePort {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "x-kubernetes-int-or-string": true,
-            "maxLength": 15,
+            "maxLength": MAX_LENGTH,
             "x-kubernetes-validations": [{
-                "rule": "type(self) == int ? self >= 1 && self <= 65535 : \
-                    self.matches('^[0-9]+$') ? int(self) >= 1 && int(self) <= 65535 : \
-                    self.matches('^[a-zA-Z0-9-]+$')",
+                "rule": rule(),
                 "message": "a port is a number from 1 to 65535 or the name of a port",
             }],
         })

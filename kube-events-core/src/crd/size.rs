@@ -27,6 +27,25 @@ const UNITS: [(&str, u64); 9] = [
     ("", 1),
 ];
 
+/// Of a text: as many digits as there may be, and a unit.
+#[cfg(feature = "crd")]
+const MAX_LENGTH: usize = 20;
+
+/// More than none, and of each unit as many digits as 63 bits have for certain.
+#[cfg(feature = "crd")]
+fn rule() -> String {
+    let characters = super::schema::characters(MAX_LENGTH);
+    let of = |(unit, factor): (&str, u64)| {
+        let (length, most) = (unit.len(), (i64::MAX.unsigned_abs() / factor).ilog10());
+        format!("digits <= {most} && size(self) == digits + {length} && self.endsWith('{unit}')")
+    };
+    let units = UNITS.map(of).join(" || ");
+    format!(
+        "type(self) in [int] ? self > 0 : {characters}.exists(c, c >= '1' && c <= '9') && \
+         [size({characters}.filter(c, c >= '0' && c <= '9'))].exists(digits, {units})"
+    )
+}
+
 // === impl ByteSize ===
 
 impl std::str::FromStr for ByteSize {
@@ -82,10 +101,9 @@ impl schemars::JsonSchema for ByteSize {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "x-kubernetes-int-or-string": true,
-            "maxLength": 20,
+            "maxLength": MAX_LENGTH,
             "x-kubernetes-validations": [{
-                "rule": "type(self) == int ? self > 0 : self.matches('[1-9]') && self.matches(\
-                    '^([0-9]{1,18}|[0-9]{1,15}(Ki|k)|[0-9]{1,12}(Mi|M)|[0-9]{1,9}(Gi|G)|[0-9]{1,6}(Ti|T))$')",
+                "rule": rule(),
                 "message": "it has to be a number of bytes like 100Mi, 1G or 65536, and more than none",
             }],
         })
