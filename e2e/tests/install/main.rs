@@ -72,28 +72,29 @@ async fn alerted(cluster: &Cluster, pod: &str) -> Result<Value> {
 }
 
 /// What is there before anything of ours, and has to be there after it.
-fn everything(cluster: &Cluster) -> Result<BTreeSet<String>> {
+async fn everything(cluster: &Cluster) -> Result<BTreeSet<String>> {
     // Each namespace gets them by and by.
     let settled = "for it in $(kubectl get namespaces -o jsonpath='{.items[*].metadata.name}'); do \
-        kubectl -n $it wait --for=create serviceaccount/default configmap/kube-root-ca.crt; done";
-    cluster.shell(settled)?;
+        kubectl -n $it get serviceaccount/default configmap/kube-root-ca.crt; done";
+    let settled = async || Ok(cluster.shell(settled).ok());
+    until("each namespace has what it gets", LIMIT, settled).await?;
     Ok(cluster.objects()?.into_iter().collect())
 }
 
 /// Waits until nothing is there but what was there before.
 async fn nothing_is_left(cluster: &Cluster, before: &BTreeSet<String>) -> Result<()> {
-    let gone = async || Ok((everything(cluster)? == *before).then_some(()));
+    let gone = async || Ok((everything(cluster).await? == *before).then_some(()));
     let gone = until("nothing is left", LIMIT, gone).await;
-    let after = everything(cluster)?;
+    let after = everything(cluster).await?;
     let differ: Vec<_> = after.symmetric_difference(before).collect();
     gone.with_context(|| format!("{differ:#?}"))
 }
 
 /// A clean cluster, with the namespace `shop` of a tenant, and what is in it. In our namespace, pods have to
 /// pass the strictest standard.
-fn prepare(cluster: &Cluster) -> Result<BTreeSet<String>> {
+async fn prepare(cluster: &Cluster) -> Result<BTreeSet<String>> {
     cluster.shell("kubectl create namespace shop")?;
-    let before = everything(cluster)?;
+    let before = everything(cluster).await?;
     let label = "pod-security.kubernetes.io/enforce=restricted";
     cluster.shell(&format!("kubectl create namespace {NAMESPACE}"))?;
     cluster.shell(&format!("kubectl label namespace {NAMESPACE} {label}"))?;
@@ -104,7 +105,7 @@ fn prepare(cluster: &Cluster) -> Result<BTreeSet<String>> {
 fn a_cluster_is_installed_by_the_book() -> Result<()> {
     isolated("a_cluster_is_installed_by_the_book", async {
         let Some(cluster) = Cluster::find().await? else { return Ok(()) };
-        let before = prepare(&cluster)?;
+        let before = prepare(&cluster).await?;
         let [upgrade, _helms] = book("From one version to the next")[..] else {
             bail!("other commands")
         };
@@ -126,7 +127,7 @@ fn a_cluster_is_installed_by_helm() -> Result<()> {
         let Some(helm) = Part::Helm.find() else { return Ok(()) };
         let Some(mut cluster) = Cluster::find().await? else { return Ok(()) };
         cluster.add_command(&helm)?;
-        let before = prepare(&cluster)?;
+        let before = prepare(&cluster).await?;
         let [_bundles, upgrade] = book("From one version to the next")[..] else {
             bail!("other commands")
         };
@@ -153,7 +154,7 @@ fn a_cluster_is_installed_by_helm() -> Result<()> {
 fn a_cluster_is_installed_by_kustomize() -> Result<()> {
     isolated("a_cluster_is_installed_by_kustomize", async {
         let Some(cluster) = Cluster::find().await? else { return Ok(()) };
-        let before = prepare(&cluster)?;
+        let before = prepare(&cluster).await?;
         let folder = tempfile::tempdir()?;
         let [kustomization] = blocks("With kustomize", "yaml")[..] else {
             bail!("not one kustomization")
@@ -197,7 +198,7 @@ fn one_namespace_is_served_by_the_book() -> Result<()> {
         for namespace in ["shop", "team"] {
             cluster.shell(&format!("kubectl create namespace {namespace}"))?;
         }
-        let before = everything(&cluster)?;
+        let before = everything(&cluster).await?;
         who_installs_has_all_rights_in_the_namespace(&cluster).await?;
         for command in book("In one namespace") {
             cluster.shell(command)?;
