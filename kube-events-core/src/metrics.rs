@@ -71,6 +71,7 @@ pub struct RulerMetrics {
     state_bytes: Gauge,
     state_firing: Gauge,
     state_evicted: Counter,
+    warm_up_events: Counter,
     objects: Objects,
     sinks: SinkFamilies,
 }
@@ -231,6 +232,7 @@ impl Default for RulerMetrics {
             state_bytes: Gauge::default(),
             state_firing: Gauge::default(),
             state_evicted: Counter::default(),
+            warm_up_events: Counter::default(),
             objects: Objects::default(),
             sinks: SinkFamilies::default(),
         }
@@ -284,6 +286,11 @@ impl RulerMetrics {
             "Groups that were forgotten for want of room",
             this.state_evicted.clone(),
         );
+        registry.register(
+            "warm_up_events",
+            "Events of before that were read in warm-ups",
+            this.warm_up_events.clone(),
+        );
         this.objects.register(registry);
         this.sinks.register(registry);
         this
@@ -333,6 +340,11 @@ impl RulerMetrics {
         set(&self.state_bytes, bytes as u64);
         set(&self.state_firing, firing as u64);
         self.state_evicted.inc_by(evicted.saturating_sub(self.state_evicted.get()));
+    }
+
+    /// Counts Events that the API server held at a warm-up.
+    pub fn warmed_up(&self, events: usize) {
+        self.warm_up_events.inc_by(events as u64);
     }
 
     /// Tells how many rules count, and how many do not because something is wrong with them.

@@ -197,6 +197,12 @@ pub(crate) const BOUND: [Role; 3] = [
         aggregated_to: &[],
         rights: &[
             right(EVENTS_GROUP, &["rules"], &["list", "watch"], "what they evaluate"),
+            right(
+                "",
+                &["events"],
+                &["get", "list"],
+                "what happened before they started (`warmUp`)",
+            ),
             everywhere(right(
                 "",
                 &["namespaces"],

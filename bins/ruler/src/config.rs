@@ -12,6 +12,8 @@ pub struct RulerConfig {
     pub rule_selector: Option<LabelSelector>,
     /// Which namespaces' Rules count, by the namespaces' labels. Default: all.
     pub rule_namespace_selector: Option<LabelSelector>,
+    /// Whether rules with state get to know at the start what happened before. Default: true.
+    pub warm_up: Option<bool>,
     /// What rules may ask for.
     pub limits: RuleLimits,
     /// Where notifications and alerts go.

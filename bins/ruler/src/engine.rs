@@ -16,7 +16,10 @@ use kube_events_core::{
     crd::RuleLimits,
     metrics::{RuleFigures, RuleLabels, RulerMetrics},
 };
-use kube_events_rules::{Effects, Routed, RuleSet, state::State};
+use kube_events_rules::{
+    Effects, Outcome, Routed, RuleSet,
+    state::{State, StateOptions},
+};
 use kube_events_sinks::RulerLanes;
 use tokio::sync::watch;
 use tracing::warn;
@@ -24,6 +27,7 @@ use tracing::warn;
 use crate::{
     lane::{Delay, Lane, Payload, identity},
     outbox::{Load, Outbox},
+    warm_up::{Known, Warmed},
 };
 
 /// Evaluates rules on Events and delivers what follows from them. Cheap to clone.
@@ -50,8 +54,14 @@ struct Lanes {
 /// What rules with state remember, and what is still to be delivered of it.
 #[derive(Debug, Default)]
 struct Memory {
+    standing: Standing,
     state: State,
+    options: StateOptions,
+    /// Groups that states of before had to forget.
+    evicted: u64,
     outbox: Outbox,
+    /// What was there at the warm-up, for a while.
+    known: Option<Known>,
     /// The rules that it remembers for.
     rules: Option<RuleSet>,
     /// Names in routes that no sink has.
@@ -60,12 +70,24 @@ struct Memory {
     measured: usize,
 }
 
+/// Whether rules with state remember here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Standing {
+    #[default]
+    Active,
+    /// Not yet; nor is anything else done.
+    Starting,
+}
+
 /// What became of Events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The rules have not been read yet.
     #[error("the rules have not been read yet")]
     NoRules,
+    /// What happened before is not known yet.
+    #[error("the ruler is warming up")]
+    WarmingUp,
     /// A required sink did not take what follows from them.
     #[error("a sink did not take what follows from these Events; send them again")]
     Undelivered {
@@ -113,7 +135,9 @@ impl Engine {
     /// on. Those of conditions count where rules are compiled.
     pub fn set_limits(&self, limits: &RuleLimits) {
         let mut memory = self.memory();
-        memory.state.set_options((*limits).into());
+        memory.options = (*limits).into();
+        let options = memory.options;
+        memory.state.set_options(options);
         memory.measured = usize::try_from(limits.measured_objects).unwrap_or(usize::MAX);
     }
 
@@ -153,14 +177,19 @@ impl Engine {
     pub async fn tick(&self) {
         let load = {
             let mut memory = self.memory();
-            if self.adopt(&mut memory).is_none() {
+            if memory.standing == Standing::Starting || self.adopt(&mut memory).is_none() {
                 return;
             }
-            let effects = memory.state.advance((self.0.clock)());
+            let now = (self.0.clock)();
+            let effects = memory.state.advance(now);
             self.remember(&mut memory, effects, None);
-            let now = memory.state.statistics();
-            self.0.metrics.state(now.groups, now.bytes, now.firing, now.evicted);
+            if memory.known.take_if(|known| known.is_over(now)).is_some() {
+                memory.outbox.forget_held();
+            }
             self.0.metrics.objects(figures(&memory));
+            let figures = memory.state.statistics();
+            let evicted = memory.evicted + figures.evicted;
+            self.0.metrics.state(figures.groups, figures.bytes, figures.firing, evicted);
             memory.outbox.all()
         };
         if !load.effects.is_empty() && self.deliver(&load.effects).await.is_none() {
@@ -168,9 +197,43 @@ impl Engine {
         }
     }
 
+    /// Takes no Events from now on, and lets no time pass, until [`Engine::resume`].
+    pub(crate) fn pause(&self) {
+        self.memory().standing = Standing::Starting;
+    }
+
+    /// Remembers what was there before the ruler, if anything, and goes on with it.
+    pub(crate) fn resume(&self, warmed: Option<Warmed>) {
+        let mut memory = self.memory();
+        memory.standing = Standing::Active;
+        let Some(Warmed { rules, state, outbox, known }) = warmed else { return };
+        memory.evicted += memory.state.statistics().evicted;
+        memory.state = state;
+        // They may have changed meanwhile.
+        let options = memory.options;
+        memory.state.set_options(options);
+        (memory.rules, memory.outbox, memory.known) = (Some(rules), outbox, Some(known));
+    }
+
+    /// How much rules with state may remember.
+    pub(crate) fn state_options(&self) -> StateOptions {
+        self.memory().options
+    }
+
+    /// The time, by the engine's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.0.clock)()
+    }
+
     /// What follows from rules without state, and from those with it.
     fn evaluate(&self, events: &[Event]) -> Result<(Effects, Load), Refusal> {
-        let rules = self.adopt(&mut self.memory()).ok_or(Refusal::NoRules)?;
+        let rules = {
+            let mut memory = self.memory();
+            if memory.standing == Standing::Starting {
+                return Err(Refusal::WarmingUp);
+            }
+            self.adopt(&mut memory).ok_or(Refusal::NoRules)?
+        };
         let start = Instant::now();
         let (mut effects, mut undecided, mut remembering) = (Effects::default(), 0, Vec::new());
         for event in events {
@@ -184,18 +247,7 @@ impl Engine {
         let metrics = &self.0.metrics;
         let mut load = Load::default();
         if !remembering.is_empty() {
-            let mut memory = self.memory();
-            if memory.outbox.is_full() {
-                return Err(Refusal::Undelivered { after: TICK });
-            }
-            let mut causes = HashSet::new();
-            for outcome in &remembering {
-                let cause = identity(outcome.event());
-                causes.insert(cause);
-                let effects = memory.state.observe(outcome, (self.0.clock)());
-                self.remember(&mut memory, effects, Some(cause));
-            }
-            load = memory.outbox.of(&causes);
+            load = self.observe(&remembering)?;
         }
         metrics.evaluated(
             effects.alerts.len(),
@@ -204,6 +256,25 @@ impl Engine {
             start.elapsed(),
         );
         Ok((effects, load))
+    }
+
+    /// What follows from rules with state.
+    fn observe(&self, remembering: &[Outcome<'_>]) -> Result<Load, Refusal> {
+        let mut memory = self.memory();
+        if memory.outbox.is_full() {
+            return Err(Refusal::Undelivered { after: TICK });
+        }
+        let mut causes = HashSet::new();
+        for outcome in remembering {
+            let cause = identity(outcome.event());
+            causes.insert(cause);
+            if memory.known.as_ref().is_some_and(|known| known.covers(outcome.event())) {
+                continue;
+            }
+            let effects = memory.state.observe(outcome, (self.0.clock)());
+            self.remember(&mut memory, effects, Some(cause));
+        }
+        Ok(memory.outbox.of(&causes))
     }
 
     /// Takes over the rules that hold now.
@@ -341,7 +412,7 @@ impl fmt::Debug for Inner {
 impl Sink<Event> for Engine {
     async fn send(&self, batch: &Batch<Event>) -> Result<(), SendError> {
         self.process(batch).await.map_err(|refusal| match refusal {
-            Refusal::NoRules => SendError::retry(refusal),
+            Refusal::NoRules | Refusal::WarmingUp => SendError::retry(refusal),
             Refusal::Undelivered { after } => SendError::retry_after(after, refusal),
         })
     }

@@ -90,7 +90,7 @@ fn unreadable(error: &axum::Error) -> Response {
 
 fn later(refusal: &Refusal) -> Response {
     let after = match refusal {
-        Refusal::NoRules => Duration::from_secs(1),
+        Refusal::NoRules | Refusal::WarmingUp => Duration::from_secs(1),
         Refusal::Undelivered { after } => *after,
     };
     let answer = Answer { accepted: 0, rejected: Vec::new(), error: Some(refusal.to_string()) };

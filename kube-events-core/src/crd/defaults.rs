@@ -8,6 +8,9 @@ use super::{ByteSize, MAX_CONDITION, MAX_RULES};
 /// How many pods a Ruler has.
 pub const REPLICAS: i32 = 1;
 
+/// Whether rules with state get to know what happened before.
+pub const WARM_UP: bool = true;
+
 /// How long pods may take to end, seconds.
 pub const TERMINATION_GRACE_PERIOD: i64 = 30;
 

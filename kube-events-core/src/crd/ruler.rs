@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "crd")]
-use super::defaults::REPLICAS;
+use super::defaults::{REPLICAS, WARM_UP};
 use super::{RuleLimits, Workload, sinks::RulerSinks};
 
 /// Rulers: their pods, the Rules that they look at, and where notifications and alerts go.
@@ -84,6 +84,11 @@ pub struct RulerSpec {
     /// The Rules that count. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule_selector: Option<LabelSelector>,
+    /// Whether rules with state get to know, when a ruler starts, what happened before, from the Events
+    /// that the API server still holds. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(extend("default" = WARM_UP)))]
+    pub warm_up: Option<bool>,
     /// What rules may ask for, where that is not what usually counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<RuleLimits>,

@@ -351,7 +351,7 @@ fn read(kind: &str, spec: &Value) -> Value {
 fn open(kind: &str, spec: &mut Value) {
     use super::defaults::{
         ALERT_DURATION, ALERTMANAGER_TIMEOUT, EVENT_VERSION, REPLICAS, SERVICE_PATH,
-        TERMINATION_GRACE_PERIOD, WEBHOOK_TIMEOUT,
+        TERMINATION_GRACE_PERIOD, WARM_UP, WEBHOOK_TIMEOUT,
     };
     let seconds = |duration| json!(duration::format(duration));
     let mut set = |pointer: &str, field: &str, value: Value| {
@@ -361,7 +361,10 @@ fn open(kind: &str, spec: &mut Value) {
     };
     match kind {
         "Exporter" => set("", "eventVersion", json!(EVENT_VERSION)),
-        "Ruler" => set("", "replicas", json!(REPLICAS)),
+        "Ruler" => {
+            set("", "replicas", json!(REPLICAS));
+            set("", "warmUp", json!(WARM_UP));
+        }
         _ => return,
     }
     set("", "terminationGracePeriodSeconds", json!(TERMINATION_GRACE_PERIOD));

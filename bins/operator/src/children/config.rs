@@ -24,8 +24,8 @@ pub(super) struct Config {
 /// The keys of a spec that the program's configuration has too, under the same names.
 const EXPORTER_KEYS: [&str; 7] =
     ["cluster", "startFrom", "checkpoint", "namespaces", "labelSelector", "fieldSelector", "sinks"];
-const RULER_KEYS: [&str; 5] =
-    ["cluster", "ruleSelector", "ruleNamespaceSelector", "limits", "sinks"];
+const RULER_KEYS: [&str; 6] =
+    ["cluster", "ruleSelector", "ruleNamespaceSelector", "warmUp", "limits", "sinks"];
 
 /// An exporter's configuration. In `only`, if it is set, are the Events that it may see.
 pub(super) fn exporter(

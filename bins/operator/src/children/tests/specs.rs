@@ -106,6 +106,7 @@ pub(super) fn rulers() -> Vec<(&'static str, Value)> {
                     "cluster": "north",
                     "ruleSelector": {"matchLabels": {"team": "sre"}},
                     "ruleNamespaceSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]},
+                    "warmUp": false,
                     "limits": {
                         "conditionSize": "4Ki",
                         "conditionDepth": 64,
