@@ -40,12 +40,15 @@
 //! | [`Server`] | `/healthz`, `/readyz`, `/metrics`, `POST /-/reload`, and a program's own routes |
 //! | [`ConfigFile`] | a file of settings that is read again when it changes |
 //! | [`KubeOptions`] | `--kubeconfig`, `--master`: the way to an API server |
+//! | `Candidate` (feature `election`) | one of several, of which one acts |
 //! | [`cluster_name`] | what the cluster calls itself |
 //! | [`yaml`] | mistakes in YAML, drawn into the text |
 
 mod args;
 mod cluster;
 mod config;
+#[cfg(feature = "election")]
+mod election;
 mod health;
 mod kubernetes;
 mod listen;
@@ -59,6 +62,8 @@ pub mod yaml;
 pub use args::{double_dashes, parse};
 pub use cluster::cluster_name;
 pub use config::{Applied, ConfigError, ConfigFile, ReloadError, ReloadHandle, read_config};
+#[cfg(feature = "election")]
+pub use election::Candidate;
 pub use health::{Check, Health, Readiness};
 pub use kubernetes::KubeOptions;
 pub use listen::{ListenAddress, ListenOptions};

@@ -7,7 +7,6 @@ mod apply;
 mod children;
 mod controller;
 mod difference;
-mod election;
 mod event;
 mod former;
 mod image;
@@ -38,7 +37,7 @@ use kube_events_core::{
     crd::{Exporter, Ruler},
     metrics::OperatorMetrics,
 };
-use kube_events_daemon::{Health, Server};
+use kube_events_daemon::{Candidate, Health, Server};
 use prometheus_client::registry::Registry;
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -47,7 +46,6 @@ use tracing::{info, warn};
 use self::{
     apply::Roles,
     controller::{Context, within},
-    election::Candidate,
     news::Bell,
     object::Stored,
     rules::StoredRule,

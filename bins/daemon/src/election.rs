@@ -1,4 +1,4 @@
-//! Only one operator acts: leader election by a Lease, as Kubernetes' own controllers do it.
+//! Of several that could act one does: leader election by a Lease, as Kubernetes' own controllers do it.
 
 use std::time::Duration;
 
@@ -30,9 +30,10 @@ const GIVE_UP: Duration = Duration::from_secs(9);
 const RETRY: Duration = Duration::from_secs(2);
 
 /// A candidate for a Lease.
-pub(crate) struct Candidate {
+#[derive(Debug)]
+pub struct Candidate {
     leases: Api<Lease>,
-    name: &'static str,
+    name: String,
     identity: String,
 }
 
@@ -54,15 +55,16 @@ fn won(written: Result<Lease, kube::Error>) -> Result<Option<Lease>, kube::Error
 // === impl Candidate ===
 
 impl Candidate {
-    pub(crate) fn new(client: &Client, namespace: &str, name: &'static str) -> Self {
-        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "operator".to_owned());
+    /// A candidate for the Lease of this name, whether or not it is there.
+    pub fn new(client: &Client, namespace: &str, name: impl Into<String>) -> Self {
+        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "candidate".to_owned());
         let started = Timestamp::now().as_nanosecond();
         let identity = format!("{host}_{}_{started}", std::process::id());
-        Self { leases: Api::namespaced(client.clone(), namespace), name, identity }
+        Self { leases: Api::namespaced(client.clone(), namespace), name: name.into(), identity }
     }
 
     /// Waits until this one leads.
-    pub(crate) async fn lead(&self) -> Lease {
+    pub async fn lead(&self) -> Lease {
         let mut seen: Option<Seen> = None;
         info!(lease = self.name, "waiting to lead");
         loop {
@@ -80,7 +82,7 @@ impl Candidate {
     }
 
     async fn attempt(&self, seen: &mut Option<Seen>) -> Result<Option<Lease>, kube::Error> {
-        let Some(lease) = self.leases.get_opt(self.name).await? else {
+        let Some(lease) = self.leases.get_opt(&self.name).await? else {
             return won(self.leases.create(&PostParams::default(), &self.lease(None)).await);
         };
         let version = lease.metadata.resource_version.clone();
@@ -102,7 +104,7 @@ impl Candidate {
             }
         }
         let next = self.lease(Some(&lease));
-        won(self.leases.replace(self.name, &PostParams::default(), &next).await)
+        won(self.leases.replace(&self.name, &PostParams::default(), &next).await)
     }
 
     /// The Lease as this one writes it, in place of `held`.
@@ -115,7 +117,7 @@ impl Candidate {
             spec.lease_transitions.unwrap_or(0) + i32::from(!is_ours && held.is_some());
         Lease {
             metadata: ObjectMeta {
-                name: Some(self.name.to_owned()),
+                name: Some(self.name.clone()),
                 resource_version: held.and_then(|lease| lease.metadata.resource_version.clone()),
                 ..ObjectMeta::default()
             },
@@ -135,7 +137,7 @@ impl Candidate {
     /// # Errors
     ///
     /// Always: another one leads, or the API server could not be told in time.
-    pub(crate) async fn hold(&self, mut lease: Lease) -> anyhow::Result<std::convert::Infallible> {
+    pub async fn hold(&self, mut lease: Lease) -> anyhow::Result<std::convert::Infallible> {
         loop {
             let renewed = timeout(GIVE_UP, self.renew(&lease)).await;
             lease = renewed.with_context(|| {
@@ -156,11 +158,11 @@ impl Candidate {
             sleep(std::mem::replace(&mut pause, RETRY)).await;
             let next = self.lease(Some(&held));
             let params = PostParams::default();
-            let renewal = self.leases.replace(self.name, &params, &next);
+            let renewal = self.leases.replace(&self.name, &params, &next);
             match timeout(RENEW, renewal).await {
                 Ok(Ok(renewed)) => return Ok(renewed),
                 Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
-                    let Ok(now) = self.leases.get(self.name).await else { continue };
+                    let Ok(now) = self.leases.get(&self.name).await else { continue };
                     let holder = now.spec.as_ref().and_then(|it| it.holder_identity.clone());
                     if holder.as_deref() != Some(&self.identity) {
                         bail!("the lease {} was lost to {}", self.name, holder.unwrap_or_default());
@@ -181,20 +183,20 @@ impl Candidate {
     /// # Errors
     ///
     /// Those of the API server, and if there is no answer.
-    pub(crate) async fn release(&self) -> anyhow::Result<()> {
+    pub async fn release(&self) -> anyhow::Result<()> {
         let released = timeout(RENEW, self.let_go()).await;
         released.with_context(|| format!("the lease {} could not be released", self.name))?
     }
 
     async fn let_go(&self) -> anyhow::Result<()> {
-        let mut lease = self.leases.get(self.name).await.context("cannot read the lease")?;
+        let mut lease = self.leases.get(&self.name).await.context("cannot read the lease")?;
         let Some(spec) = lease.spec.as_mut() else { return Ok(()) };
         if spec.holder_identity.as_deref() != Some(&self.identity) {
             return Ok(());
         }
         spec.holder_identity = None;
         spec.renew_time = Some(MicroTime(Timestamp::now()));
-        self.leases.replace(self.name, &PostParams::default(), &lease).await?;
+        self.leases.replace(&self.name, &PostParams::default(), &lease).await?;
         Ok(())
     }
 }
