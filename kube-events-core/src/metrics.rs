@@ -72,6 +72,9 @@ pub struct RulerMetrics {
     state_firing: Gauge,
     state_evicted: Counter,
     warm_up_events: Counter,
+    active: Gauge,
+    forwarded: Counter,
+    forward_failures: Counter,
     objects: Objects,
     sinks: SinkFamilies,
 }
@@ -233,6 +236,9 @@ impl Default for RulerMetrics {
             state_firing: Gauge::default(),
             state_evicted: Counter::default(),
             warm_up_events: Counter::default(),
+            active: Gauge::default(),
+            forwarded: Counter::default(),
+            forward_failures: Counter::default(),
             objects: Objects::default(),
             sinks: SinkFamilies::default(),
         }
@@ -275,6 +281,7 @@ impl RulerMetrics {
         );
         for (name, help, gauge) in [
             ("unknown_sinks", "Names in routes that no sink has", &this.unknown_sinks),
+            ("active", "1 if rules with state remember in this ruler, else 0", &this.active),
             ("state_groups", "Groups that rules with state remember", &this.state_groups),
             ("state_bytes", "Bytes that these groups take, about", &this.state_bytes),
             ("state_firing", "Alerts of rules with state that fire", &this.state_firing),
@@ -286,11 +293,17 @@ impl RulerMetrics {
             "Groups that were forgotten for want of room",
             this.state_evicted.clone(),
         );
-        registry.register(
-            "warm_up_events",
-            "Events of before that were read in warm-ups",
-            this.warm_up_events.clone(),
-        );
+        for (name, help, counter) in [
+            ("warm_up_events", "Events of before that were read in warm-ups", &this.warm_up_events),
+            ("forwarded", "Events that the active ruler took from this one", &this.forwarded),
+            (
+                "forward_failures",
+                "Times that the active ruler was not known, or did not take Events from this one",
+                &this.forward_failures,
+            ),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
         this.objects.register(registry);
         this.sinks.register(registry);
         this
@@ -340,6 +353,21 @@ impl RulerMetrics {
         set(&self.state_bytes, bytes as u64);
         set(&self.state_firing, firing as u64);
         self.state_evicted.inc_by(evicted.saturating_sub(self.state_evicted.get()));
+    }
+
+    /// Tells whether rules with state remember here.
+    pub fn active(&self, active: bool) {
+        self.active.set(active.into());
+    }
+
+    /// Counts Events that the active ruler took from this one.
+    pub fn forwarded(&self, events: usize) {
+        self.forwarded.inc_by(events as u64);
+    }
+
+    /// Counts that it did not, or that it is not known.
+    pub fn not_forwarded(&self) {
+        self.forward_failures.inc();
     }
 
     /// Counts Events that the API server held at a warm-up.

@@ -1,6 +1,6 @@
 //! Of several that could act one does: leader election by a Lease, as Kubernetes' own controllers do it.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
@@ -12,22 +12,17 @@ use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout, timeout_at},
+};
 use tracing::{info, warn};
 
-/// How long a leader that says nothing more is waited for.
+/// How long a leader that says nothing more is waited for, unless another time is asked for.
 const DURATION: Duration = Duration::from_secs(15);
 
-/// How often a leader says that it is there, and how long it waits for an answer. If there is none, it
-/// can say so once more before it gives up.
-const RENEW: Duration = Duration::from_secs(3);
-
-/// When a leader that cannot say so gives up: before another takes over, who may have seen the last
-/// renewal as much earlier as its answer took.
-const GIVE_UP: Duration = Duration::from_secs(9);
-
-/// How often the others look, and a leader tries again.
-const RETRY: Duration = Duration::from_secs(2);
+/// The annotation of a Lease that says where its holder is reached.
+const ADDRESS: &str = "events.kubesphere.io/address";
 
 /// A candidate for a Lease.
 #[derive(Debug)]
@@ -35,6 +30,24 @@ pub struct Candidate {
     leases: Api<Lease>,
     name: String,
     identity: String,
+    times: Times,
+    address: Option<String>,
+    leader: watch::Sender<Option<String>>,
+}
+
+/// How long everything takes.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    /// How long a leader that says nothing more is waited for.
+    duration: Duration,
+    /// How often a leader says that it is there, and how long it waits for an answer. If there is none,
+    /// it can say so once more before it gives up.
+    renew: Duration,
+    /// When a leader that cannot say so gives up: before another takes over, who may have seen the last
+    /// renewal as much earlier as its answer took.
+    give_up: Duration,
+    /// How often the others look, and a leader tries again.
+    retry: Duration,
 }
 
 /// What was last seen of somebody else's Lease, and since when: clocks of others are not asked.
@@ -52,6 +65,15 @@ fn won(written: Result<Lease, kube::Error>) -> Result<Option<Lease>, kube::Error
     }
 }
 
+// === impl Times ===
+
+impl Times {
+    fn of(duration: Duration) -> Self {
+        let part = |fifteenths| duration * fifteenths / 15;
+        Self { duration, renew: part(3), give_up: part(9), retry: part(2) }
+    }
+}
+
 // === impl Candidate ===
 
 impl Candidate {
@@ -60,7 +82,31 @@ impl Candidate {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "candidate".to_owned());
         let started = Timestamp::now().as_nanosecond();
         let identity = format!("{host}_{}_{started}", std::process::id());
-        Self { leases: Api::namespaced(client.clone(), namespace), name: name.into(), identity }
+        Self {
+            leases: Api::namespaced(client.clone(), namespace),
+            name: name.into(),
+            identity,
+            times: Times::of(DURATION),
+            address: None,
+            leader: watch::Sender::new(None),
+        }
+    }
+
+    /// Has a leader that says nothing more waited for so long, in whole seconds. Default: 15 s.
+    #[must_use]
+    pub fn duration(self, duration: Duration) -> Self {
+        Self { times: Times::of(duration), ..self }
+    }
+
+    /// Tells the other candidates where this one is reached when it leads.
+    #[must_use]
+    pub fn address(self, address: String) -> Self {
+        Self { address: Some(address), ..self }
+    }
+
+    /// Where another one that leads is reached, as far as this one knows.
+    pub fn leader(&self) -> watch::Receiver<Option<String>> {
+        self.leader.subscribe()
     }
 
     /// Waits until this one leads.
@@ -68,16 +114,17 @@ impl Candidate {
         let mut seen: Option<Seen> = None;
         info!(lease = self.name, "waiting to lead");
         loop {
-            match timeout(RENEW, self.attempt(&mut seen)).await {
+            match timeout(self.times.renew, self.attempt(&mut seen)).await {
                 Ok(Ok(Some(lease))) => {
                     info!(lease = self.name, identity = self.identity, "leading");
+                    self.leader.send_replace(None);
                     return lease;
                 }
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => warn!(%error, lease = self.name, "cannot get the lease"),
                 Err(_) => warn!(lease = self.name, "no answer to the question for the lease"),
             }
-            sleep(RETRY).await;
+            sleep(self.times.retry).await;
         }
     }
 
@@ -88,23 +135,39 @@ impl Candidate {
         let version = lease.metadata.resource_version.clone();
         let spec = lease.spec.as_ref();
         let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
-        if !holder.is_empty() && holder != self.identity {
+        if holder.is_empty() {
+            self.leader.send_replace(None);
+        } else if holder != self.identity {
             match seen {
                 Some(seen) if seen.version == version => {
                     let patience = spec.and_then(|spec| spec.lease_duration_seconds);
                     let patience = patience.and_then(|seconds| u64::try_from(seconds).ok());
-                    if seen.since.elapsed() < patience.map_or(DURATION, Duration::from_secs) {
+                    if seen.since.elapsed()
+                        < patience.map_or(self.times.duration, Duration::from_secs)
+                    {
                         return Ok(None);
                     }
                 }
                 _ => {
                     *seen = Some(Seen { version, since: Instant::now() });
+                    self.follow(&lease);
                     return Ok(None);
                 }
             }
+            self.leader.send_replace(None);
         }
         let next = self.lease(Some(&lease));
         won(self.leases.replace(&self.name, &PostParams::default(), &next).await)
+    }
+
+    /// Notes where another one that leads is reached.
+    fn follow(&self, lease: &Lease) {
+        let address = lease.metadata.annotations.as_ref().and_then(|all| all.get(ADDRESS));
+        self.leader.send_if_modified(|known| {
+            let is_news = known.as_ref() != address;
+            *known = address.cloned();
+            is_news
+        });
     }
 
     /// The Lease as this one writes it, in place of `held`.
@@ -118,12 +181,16 @@ impl Candidate {
         Lease {
             metadata: ObjectMeta {
                 name: Some(self.name.clone()),
+                annotations: self
+                    .address
+                    .as_ref()
+                    .map(|it| [(ADDRESS.to_owned(), it.clone())].into()),
                 resource_version: held.and_then(|lease| lease.metadata.resource_version.clone()),
                 ..ObjectMeta::default()
             },
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.identity.clone()),
-                lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+                lease_duration_seconds: i32::try_from(self.times.duration.as_secs()).ok(),
                 acquire_time: Some(acquired),
                 renew_time: Some(now),
                 lease_transitions: Some(transitions),
@@ -132,16 +199,24 @@ impl Candidate {
         }
     }
 
-    /// Says again and again that this one leads; ends only when it no longer does.
+    /// Says again and again that this one leads; ends only when it no longer does. Each time `renewed` is
+    /// told until when it does for certain, whatever comes: nobody else leads before.
     ///
     /// # Errors
     ///
     /// Always: another one leads, or the API server could not be told in time.
-    pub async fn hold(&self, mut lease: Lease) -> anyhow::Result<std::convert::Infallible> {
+    pub async fn hold(
+        &self,
+        mut lease: Lease,
+        renewed: impl Fn(Instant),
+    ) -> anyhow::Result<Infallible> {
+        let give_up = self.times.give_up;
         loop {
-            let renewed = timeout(GIVE_UP, self.renew(&lease)).await;
-            lease = renewed.with_context(|| {
-                format!("the lease {} could not be renewed for {GIVE_UP:?}", self.name)
+            let until = Instant::now() + give_up;
+            renewed(until);
+            let next = timeout_at(until, self.renew(&lease)).await;
+            lease = next.with_context(|| {
+                format!("the lease {} could not be renewed for {give_up:?}", self.name)
             })??;
         }
     }
@@ -153,13 +228,13 @@ impl Candidate {
     /// If another one leads.
     async fn renew(&self, held: &Lease) -> anyhow::Result<Lease> {
         let mut held = held.clone();
-        let mut pause = RENEW;
+        let mut pause = self.times.renew;
         loop {
-            sleep(std::mem::replace(&mut pause, RETRY)).await;
+            sleep(std::mem::replace(&mut pause, self.times.retry)).await;
             let next = self.lease(Some(&held));
             let params = PostParams::default();
             let renewal = self.leases.replace(&self.name, &params, &next);
-            match timeout(RENEW, renewal).await {
+            match timeout(self.times.renew, renewal).await {
                 Ok(Ok(renewed)) => return Ok(renewed),
                 Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
                     let Ok(now) = self.leases.get(&self.name).await else { continue };
@@ -184,7 +259,7 @@ impl Candidate {
     ///
     /// Those of the API server, and if there is no answer.
     pub async fn release(&self) -> anyhow::Result<()> {
-        let released = timeout(RENEW, self.let_go()).await;
+        let released = timeout(self.times.renew, self.let_go()).await;
         released.with_context(|| format!("the lease {} could not be released", self.name))?
     }
 
@@ -196,6 +271,7 @@ impl Candidate {
         }
         spec.holder_identity = None;
         spec.renew_time = Some(MicroTime(Timestamp::now()));
+        lease.metadata.annotations = None;
         self.leases.replace(&self.name, &PostParams::default(), &lease).await?;
         Ok(())
     }

@@ -98,7 +98,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
         };
         metrics.leading(true);
         let lost = tokio::select! {
-            lost = candidate.hold(lease) => lost.err(),
+            lost = candidate.hold(lease, |_| ()) => lost.err(),
             () = acting => None,
         };
         metrics.leading(false);

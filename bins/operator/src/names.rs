@@ -58,5 +58,8 @@ pub(crate) const RULER: Program = Program {
 /// The role for looking up the Services that sinks name, bound in their namespaces.
 pub(crate) const SERVICE_READER: &str = "kube-events-service-reader";
 
+/// The role for agreeing on the active one of several rulers, bound in their namespace.
+pub(crate) const RULER_LEASE: &str = "kube-events-ruler-lease";
+
 /// Every role that the operator may bind.
-pub(crate) const BOUND_ROLES: [&str; 3] = [EXPORTER.role, RULER.role, SERVICE_READER];
+pub(crate) const BOUND_ROLES: [&str; 4] = [EXPORTER.role, RULER.role, RULER_LEASE, SERVICE_READER];

@@ -172,7 +172,7 @@ pub(crate) const ELECTION: Role = Role {
 };
 
 /// The roles that the operator binds.
-pub(crate) const BOUND: [Role; 3] = [
+pub(crate) const BOUND: [Role; 4] = [
     Role {
         name: names::EXPORTER.role,
         holder: "exporters",
@@ -210,6 +210,17 @@ pub(crate) const BOUND: [Role; 3] = [
                 "their labels say which workspace they are in, and which Rules count",
             )),
         ],
+    },
+    Role {
+        name: names::RULER_LEASE,
+        holder: "rulers with several replicas, in their namespace",
+        aggregated_to: &[],
+        rights: &[right(
+            "coordination.k8s.io",
+            &["leases"],
+            &["get", "create", "update"],
+            "so that rules with state remember in one of them; its Lease has the Ruler's name",
+        )],
     },
     Role {
         name: names::SERVICE_READER,

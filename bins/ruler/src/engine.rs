@@ -5,7 +5,7 @@ use std::{
     convert::Infallible,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -21,12 +21,13 @@ use kube_events_rules::{
     state::{State, StateOptions},
 };
 use kube_events_sinks::RulerLanes;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 
 use crate::{
     lane::{Delay, Lane, Payload, identity},
     outbox::{Load, Outbox},
+    peer::Peer,
     warm_up::{Known, Warmed},
 };
 
@@ -55,6 +56,8 @@ struct Lanes {
 #[derive(Debug, Default)]
 struct Memory {
     standing: Standing,
+    /// Until when nobody else remembers, if there are several rulers.
+    until: Option<Instant>,
     state: State,
     options: StateOptions,
     /// Groups that states of before had to forget.
@@ -71,12 +74,26 @@ struct Memory {
 }
 
 /// Whether rules with state remember here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 enum Standing {
     #[default]
     Active,
     /// Not yet; nor is anything else done.
     Starting,
+    /// Not yet.
+    WarmingUp,
+    /// They do in another ruler, if one is known.
+    Standby(Option<Arc<Peer>>),
+}
+
+/// What rules with state make of Events.
+enum Observed {
+    /// What follows.
+    Here(Load),
+    /// Another ruler has to hear of these.
+    Elsewhere(Arc<Peer>, Vec<Event>),
+    /// They have to be sent again.
+    Nowhere(Refusal),
 }
 
 /// What became of Events.
@@ -88,6 +105,9 @@ pub enum Refusal {
     /// What happened before is not known yet.
     #[error("the ruler is warming up")]
     WarmingUp,
+    /// The ruler in which rules with state remember is not known, or did not take them.
+    #[error("the active ruler did not take these Events; send them again")]
+    NotForwarded,
     /// A required sink did not take what follows from them.
     #[error("a sink did not take what follows from these Events; send them again")]
     Undelivered {
@@ -113,6 +133,7 @@ impl Engine {
         metrics: RulerMetrics,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
+        metrics.active(true);
         let (lanes, memory) = (Mutex::default(), Mutex::default());
         Self(Arc::new(Inner { rules, lanes, memory, metrics, clock: Box::new(clock) }))
     }
@@ -153,15 +174,59 @@ impl Engine {
     /// then the same Events can be sent again, and only what is lacking is delivered. They do not
     /// count twice.
     pub async fn process(&self, events: &[Event]) -> Result<(), Refusal> {
-        let (mut effects, load) = self.evaluate(events)?;
-        effects.extend(load.effects.clone());
-        match self.deliver(&effects).await {
+        let (mut effects, observed) = self.evaluate(events)?;
+        if let Observed::Here(load) = &observed {
+            effects.extend(load.effects.clone());
+        }
+        let (delay, taken) = futures::join!(self.deliver(&effects), self.forward(&observed));
+        if let Some(after) = delay {
+            return Err(Refusal::Undelivered { after });
+        }
+        if let Observed::Here(load) = &observed {
+            self.memory().outbox.delivered(load);
+        }
+        taken
+    }
+
+    /// Lets rules with state hear of Events that another ruler forwards, and delivers what follows.
+    ///
+    /// # Errors
+    /// As for [`Engine::process`], and if this ruler is not the active one.
+    pub(crate) async fn process_forwarded(&self, events: &[Event]) -> Result<(), Refusal> {
+        let load = match self.hear(events)? {
+            Observed::Here(load) => load,
+            Observed::Elsewhere(..) => return Err(Refusal::NotForwarded),
+            Observed::Nowhere(refusal) => return Err(refusal),
+        };
+        match self.deliver(&load.effects).await {
             None => {
                 self.memory().outbox.delivered(&load);
                 Ok(())
             }
             Some(after) => Err(Refusal::Undelivered { after }),
         }
+    }
+
+    /// Has the active ruler hear of what it has to.
+    async fn forward(&self, observed: &Observed) -> Result<(), Refusal> {
+        let metrics = &self.0.metrics;
+        let (peer, events) = match observed {
+            Observed::Here(_) => return Ok(()),
+            Observed::Nowhere(refusal) => {
+                if *refusal == Refusal::NotForwarded {
+                    metrics.not_forwarded();
+                }
+                return Err(*refusal);
+            }
+            Observed::Elsewhere(peer, events) => (peer, events),
+        };
+        peer.forward(events).await.map_err(|error| {
+            metrics.not_forwarded();
+            warn!(%error, events = events.len(), "the active ruler did not take Events");
+            Refusal::NotForwarded
+        })?;
+        metrics.forwarded(events.len());
+        Ok(())
     }
 
     /// Lets time pass for rules with state: what did not come is told, what is over ends, what fires
@@ -177,42 +242,82 @@ impl Engine {
     pub async fn tick(&self) {
         let load = {
             let mut memory = self.memory();
-            if memory.standing == Standing::Starting || self.adopt(&mut memory).is_none() {
+            if matches!(memory.standing, Standing::Starting) || self.adopt(&mut memory).is_none() {
                 return;
             }
-            let now = (self.0.clock)();
-            let effects = memory.state.advance(now);
-            self.remember(&mut memory, effects, None);
-            if memory.known.take_if(|known| known.is_over(now)).is_some() {
-                memory.outbox.forget_held();
+            if memory.is_active() {
+                self.advance(&mut memory);
             }
             self.0.metrics.objects(figures(&memory));
             let figures = memory.state.statistics();
             let evicted = memory.evicted + figures.evicted;
             self.0.metrics.state(figures.groups, figures.bytes, figures.firing, evicted);
-            memory.outbox.all()
+            if memory.is_active() { memory.outbox.all() } else { Load::default() }
         };
         if !load.effects.is_empty() && self.deliver(&load.effects).await.is_none() {
             self.memory().outbox.delivered(&load);
         }
     }
 
+    fn advance(&self, memory: &mut Memory) {
+        let now = self.now();
+        let effects = memory.state.advance(now);
+        self.remember(memory, effects, None);
+        if memory.known.take_if(|known| known.is_over(now)).is_some() {
+            memory.outbox.forget_held();
+        }
+    }
+
     /// Takes no Events from now on, and lets no time pass, until [`Engine::resume`].
     pub(crate) fn pause(&self) {
-        self.memory().standing = Standing::Starting;
+        self.set(Standing::Starting);
+    }
+
+    /// Forgets what rules with state remember: they do so in this ruler from now on, if one is known.
+    pub(crate) fn stand_by(&self, active: Option<Arc<Peer>>) {
+        let mut memory = self.memory();
+        if !matches!(memory.standing, Standing::Standby(_)) {
+            let state = State::new(memory.options);
+            memory.replace(state, Outbox::default());
+            memory.rules = None;
+        }
+        drop(memory);
+        self.set(Standing::Standby(active));
+    }
+
+    /// Is about to remember for rules with state, which takes until [`Engine::resume`].
+    pub(crate) fn prepare(&self) {
+        let starting = matches!(self.memory().standing, Standing::Starting);
+        self.set(if starting { Standing::Starting } else { Standing::WarmingUp });
+    }
+
+    /// Whether it has taken no Events yet.
+    pub(crate) fn is_starting(&self) -> bool {
+        matches!(self.memory().standing, Standing::Starting)
+    }
+
+    /// Remembers for rules with state no longer than this.
+    pub(crate) fn hold_until(&self, until: Instant) {
+        self.memory().until = Some(until);
+    }
+
+    fn set(&self, standing: Standing) {
+        let mut memory = self.memory();
+        self.0.metrics.active(matches!(standing, Standing::Active));
+        memory.standing = standing;
     }
 
     /// Remembers what was there before the ruler, if anything, and goes on with it.
     pub(crate) fn resume(&self, warmed: Option<Warmed>) {
-        let mut memory = self.memory();
-        memory.standing = Standing::Active;
-        let Some(Warmed { rules, state, outbox, known }) = warmed else { return };
-        memory.evicted += memory.state.statistics().evicted;
-        memory.state = state;
-        // They may have changed meanwhile.
-        let options = memory.options;
-        memory.state.set_options(options);
-        (memory.rules, memory.outbox, memory.known) = (Some(rules), outbox, Some(known));
+        if let Some(Warmed { rules, state, outbox, known }) = warmed {
+            let mut memory = self.memory();
+            memory.replace(state, outbox);
+            // They may have changed meanwhile.
+            let options = memory.options;
+            memory.state.set_options(options);
+            (memory.rules, memory.known) = (Some(rules), Some(known));
+        }
+        self.set(Standing::Active);
     }
 
     /// How much rules with state may remember.
@@ -226,14 +331,8 @@ impl Engine {
     }
 
     /// What follows from rules without state, and from those with it.
-    fn evaluate(&self, events: &[Event]) -> Result<(Effects, Load), Refusal> {
-        let rules = {
-            let mut memory = self.memory();
-            if memory.standing == Standing::Starting {
-                return Err(Refusal::WarmingUp);
-            }
-            self.adopt(&mut memory).ok_or(Refusal::NoRules)?
-        };
+    fn evaluate(&self, events: &[Event]) -> Result<(Effects, Observed), Refusal> {
+        let rules = self.rules()?;
         let start = Instant::now();
         let (mut effects, mut undecided, mut remembering) = (Effects::default(), 0, Vec::new());
         for event in events {
@@ -245,24 +344,52 @@ impl Engine {
             }
         }
         let metrics = &self.0.metrics;
-        let mut load = Load::default();
-        if !remembering.is_empty() {
-            load = self.observe(&remembering)?;
-        }
+        let observed = self.observe(&remembering);
         metrics.evaluated(
             effects.alerts.len(),
             effects.notifications.len(),
             undecided,
             start.elapsed(),
         );
-        Ok((effects, load))
+        Ok((effects, observed))
     }
 
-    /// What follows from rules with state.
-    fn observe(&self, remembering: &[Outcome<'_>]) -> Result<Load, Refusal> {
+    /// The rules that hold now.
+    fn rules(&self) -> Result<RuleSet, Refusal> {
         let mut memory = self.memory();
+        if matches!(memory.standing, Standing::Starting) {
+            return Err(Refusal::WarmingUp);
+        }
+        self.adopt(&mut memory).ok_or(Refusal::NoRules)
+    }
+
+    /// What rules with state make of Events, as far as they have to hear of them.
+    fn hear(&self, events: &[Event]) -> Result<Observed, Refusal> {
+        let rules = self.rules()?;
+        let outcomes = events.iter().map(|event| rules.evaluate(event));
+        Ok(self.observe(&outcomes.filter(Outcome::has_state).collect::<Vec<_>>()))
+    }
+
+    fn observe(&self, remembering: &[Outcome<'_>]) -> Observed {
+        if remembering.is_empty() {
+            return Observed::Here(Load::default());
+        }
+        let mut memory = self.memory();
+        match &memory.standing {
+            Standing::Active if memory.is_active() => {}
+            Standing::Standby(Some(peer)) => {
+                let events = remembering.iter().map(|outcome| outcome.event().clone());
+                return Observed::Elsewhere(Arc::clone(peer), events.collect());
+            }
+            Standing::Active | Standing::Standby(None) => {
+                return Observed::Nowhere(Refusal::NotForwarded);
+            }
+            Standing::Starting | Standing::WarmingUp => {
+                return Observed::Nowhere(Refusal::WarmingUp);
+            }
+        }
         if memory.outbox.is_full() {
-            return Err(Refusal::Undelivered { after: TICK });
+            return Observed::Nowhere(Refusal::Undelivered { after: TICK });
         }
         let mut causes = HashSet::new();
         for outcome in remembering {
@@ -274,7 +401,7 @@ impl Engine {
             let effects = memory.state.observe(outcome, (self.0.clock)());
             self.remember(&mut memory, effects, Some(cause));
         }
-        Ok(memory.outbox.of(&causes))
+        Observed::Here(memory.outbox.of(&causes))
     }
 
     /// Takes over the rules that hold now.
@@ -331,6 +458,22 @@ impl Engine {
     fn swap(&self, lanes: Lanes) -> Arc<Lanes> {
         let mut current = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut current, Arc::new(lanes))
+    }
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// Whether rules with state remember here, and nowhere else.
+    fn is_active(&self) -> bool {
+        let holds = self.until.is_none_or(|until| Instant::now() < until);
+        matches!(self.standing, Standing::Active) && holds
+    }
+
+    fn replace(&mut self, state: State, outbox: Outbox) {
+        self.evicted += self.state.statistics().evicted;
+        self.outbox = outbox.in_place_of(&self.outbox);
+        (self.state, self.known) = (state, None);
     }
 }
 
@@ -412,7 +555,9 @@ impl fmt::Debug for Inner {
 impl Sink<Event> for Engine {
     async fn send(&self, batch: &Batch<Event>) -> Result<(), SendError> {
         self.process(batch).await.map_err(|refusal| match refusal {
-            Refusal::NoRules | Refusal::WarmingUp => SendError::retry(refusal),
+            Refusal::NoRules | Refusal::WarmingUp | Refusal::NotForwarded => {
+                SendError::retry(refusal)
+            }
             Refusal::Undelivered { after } => SendError::retry_after(after, refusal),
         })
     }
@@ -420,5 +565,91 @@ impl Sink<Event> for Engine {
     async fn close(&self) -> Result<(), SendError> {
         Self::close(self).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube_events_core::crd::{RuleSpec, sinks::RulerSinks};
+    use kube_events_rules::Scope;
+    use kube_events_sinks::{Context, SinkConfig as _};
+    use kube_events_testkit::Receiver;
+    use serde_json::json;
+
+    use super::*;
+
+    fn rules() -> RuleSet {
+        let spec: RuleSpec = serde_json::from_value(json!({"rules": [{
+            "name": "Trouble", "type": "alert", "enable": true, "condition": "reason exists",
+            "keepFiringFor": "1h",
+        }]}))
+        .unwrap();
+        let mut rules = RuleSet::builder();
+        rules.add("system", "rules", &Scope::Cluster, &spec);
+        rules.build()
+    }
+
+    fn event(name: &str) -> Event {
+        let event = json!({
+            "metadata": {"uid": name, "resourceVersion": "1"}, "reason": "R",
+            "involvedObject": {"kind": "Pod", "name": name, "namespace": "shop"},
+        });
+        Event::decode(event.to_string().as_bytes()).unwrap()
+    }
+
+    async fn engine(sent: &Receiver) -> Engine {
+        let (_, rules) = watch::channel(Some(rules()));
+        let engine = Engine::new(rules, RulerMetrics::default());
+        let sinks = json!({"webhooks": [{"type": "alert", "url": sent.url()}]});
+        let sinks: RulerSinks = serde_json::from_value(sinks).unwrap();
+        engine.replace_lanes(sinks.build(&Context::default()).unwrap()).await;
+        engine
+    }
+
+    /// A process that was halted finds out late that its Lease is somebody else's.
+    #[tokio::test]
+    async fn nothing_is_told_of_alerts_once_another_may_do_so() {
+        let sent = Receiver::start().await.unwrap();
+        let engine = engine(&sent).await;
+        engine.hold_until(Instant::now() + Duration::from_secs(3600));
+        engine.process(&[event("a")]).await.unwrap();
+        assert_eq!(sent.requests().len(), 1);
+        let effects = engine.memory().state.advance(Timestamp::MAX);
+        assert!(!effects.is_empty());
+        engine.memory().outbox.add(effects, None);
+        engine.hold_until(Instant::now());
+        engine.tick().await;
+        assert_eq!(engine.process(&[event("b")]).await, Err(Refusal::NotForwarded));
+        assert_eq!(engine.process_forwarded(&[event("c")]).await, Err(Refusal::NotForwarded));
+        assert_eq!(sent.requests().len(), 1);
+        engine.hold_until(Instant::now() + Duration::from_secs(3600));
+        engine.tick().await;
+        assert_eq!(sent.requests().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_stands_by_remembers_nothing() {
+        let sent = Receiver::start().await.unwrap();
+        let engine = engine(&sent).await;
+        engine.process(&[event("a")]).await.unwrap();
+        engine.stand_by(None);
+        assert_eq!(engine.memory().state.statistics().groups, 0);
+        engine.resume(None);
+        engine.process(&[event("a")]).await.unwrap();
+        assert_eq!(engine.memory().state.statistics().groups, 1);
+        assert_eq!(sent.requests().len(), 2);
+    }
+
+    /// Two that take each other for the active one must not send Events round and round.
+    #[tokio::test]
+    async fn what_was_forwarded_is_not_forwarded() {
+        let (sent, other) = (Receiver::start().await.unwrap(), Receiver::start().await.unwrap());
+        let engine = engine(&sent).await;
+        let address = format!("127.0.0.1:{}", other.port());
+        engine.stand_by(Some(Arc::new(Peer::new(&address).unwrap())));
+        engine.process(&[event("a")]).await.unwrap();
+        assert_eq!(other.accepted().len(), 1);
+        assert_eq!(engine.process_forwarded(&[event("b")]).await, Err(Refusal::NotForwarded));
+        assert_eq!((other.requests().len(), sent.requests().len()), (1, 0));
     }
 }

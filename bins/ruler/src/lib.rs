@@ -9,6 +9,8 @@ mod intake;
 mod lane;
 mod options;
 mod outbox;
+mod peer;
+mod replica;
 mod routes;
 mod warm_up;
 mod window;
@@ -23,26 +25,28 @@ use futures::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{Client, core::Selector};
 use kube_events_core::{
-    crd::defaults::WARM_UP,
     event::Decoder,
     metrics::{ConfigMetrics, RulerMetrics},
 };
-use kube_events_daemon::{ConfigFile, Health, Readiness, Server, cluster_name, read_config};
-use kube_events_rules::{Rule, RuleSet, live};
+use kube_events_daemon::{ConfigFile, Health, Server, cluster_name, read_config};
+use kube_events_rules::{RuleSet, live};
 use kube_events_sinks::{Context, RulerLanes, SinkConfig as _};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::warm_up::History;
 pub use self::{
     config::RulerConfig,
     engine::{Engine, Refusal},
     intake::{Intake, MAX_LINE, Rejected},
     lane::Payload,
-    options::Options,
+    options::{LeaseOptions, Options},
     routes::{MAX_BODY, events},
+};
+use self::{
+    replica::{Replica, candidate},
+    warm_up::History,
 };
 
 /// Runs the ruler until `shutdown`.
@@ -90,53 +94,31 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
         .routes(events(engine.clone(), decoder, metrics.clone()))
         .bind(&options.listen.listen)
         .await?;
-    info!(address = %server.local_addr()?, "listening");
+    let address = server.local_addr()?;
+    info!(%address, "listening");
+    let candidate = candidate(&options.lease, &client, address.port())?;
 
     let rules_namespace =
         options.rules_namespace.unwrap_or_else(|| client.default_namespace().to_owned());
     info!(rules_namespace, "Rules in this namespace may reach beyond it");
     let looked_at = Namespaces { only: options.namespace, rules: rules_namespace };
-    let warm_up = warm_up(&engine, &history, rules, settings.clone(), &state);
+    let (engine_too, settings_too) = (engine.clone(), settings.clone());
+    let replica =
+        Replica { engine: engine_too, history, rules, settings: settings_too, state, candidate };
     let follow = follow(client, looked_at, settings, rules_sender, &engine, &metrics);
     let serve = server.serve(shutdown.clone().cancelled_owned());
     let watch = file.watch(shutdown.clone().cancelled_owned());
     let work = std::pin::pin!(async { futures::join!(serve, watch).0 });
     // Boxed, so that it ends before the sinks are closed, of which it may hold some.
-    let keep_time = async { futures::join!(warm_up, engine.keep_time()).1 };
+    let keep_time = async { futures::join!(replica.run(), engine.keep_time()).1 };
     let keep = select(Box::pin(follow), Box::pin(keep_time));
     let served = match select(work, keep).await {
         Either::Left((served, _)) => served,
         Either::Right((Either::Left((never, _)) | Either::Right((never, _)), _)) => match never {},
     };
+    replica.end().await;
     engine.close().await;
     served.context("the server failed")
-}
-
-/// Lets rules with state know what happened before, and the engine begin.
-async fn warm_up(
-    engine: &Engine,
-    history: &History,
-    mut rules: watch::Receiver<Option<RuleSet>>,
-    settings: watch::Receiver<Arc<Settings>>,
-    state: &Readiness,
-) {
-    state.not_ready("waiting for the rules");
-    let Ok(rules) = rules.wait_for(Option::is_some).await.map(|rules| rules.clone()) else {
-        return;
-    };
-    let asked = settings.borrow().config.warm_up.unwrap_or(WARM_UP);
-    let rules = rules.filter(|rules| asked && rules.rules().any(Rule::has_state));
-    let warmed = match rules {
-        None => None,
-        Some(rules) => {
-            let read = |events| state.not_ready(format!("warming up, {events} Events read"));
-            read(0);
-            let past = history.read(&rules, read).await;
-            Some(past.relive(rules, engine.state_options(), engine.now()).await)
-        }
-    };
-    engine.resume(warmed);
-    state.ready();
 }
 
 /// How the ruler names itself to the API server.

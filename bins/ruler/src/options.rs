@@ -1,8 +1,9 @@
 //! The ruler's command line.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{Args, Parser};
+use kube_events_core::crd::duration;
 use kube_events_daemon::{KubeOptions, ListenOptions, LogOptions};
 
 /// Evaluates rules on Kubernetes Events that it is sent, and sends notifications and alerts.
@@ -22,6 +23,9 @@ pub struct Options {
     pub namespace: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help of the group")]
+    pub lease: LeaseOptions,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help of the group")]
     pub kube: KubeOptions,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help of the group")]
@@ -29,4 +33,29 @@ pub struct Options {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help of the group")]
     pub log: LogOptions,
+}
+
+/// How several rulers that get parts of the same Events agree on one in which rules with state remember.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Replicas")]
+pub struct LeaseOptions {
+    /// The Lease of the active one of several rulers, in the namespace of the service account, or of
+    /// the kubeconfig's context [default: this ruler is the only one].
+    #[arg(long = "lease.name", value_name = "NAME")]
+    pub name: Option<String>,
+    /// The address by which the others reach this ruler, at its port.
+    #[arg(long = "lease.address", value_name = "IP", env = "POD_IP")]
+    pub address: Option<IpAddr>,
+    /// How long an active ruler that says nothing more is waited for, in whole seconds
+    /// [default: 15s].
+    #[arg(long = "lease.duration", value_name = "DURATION", value_parser = whole_seconds)]
+    pub duration: Option<Duration>,
+}
+
+fn whole_seconds(text: &str) -> Result<Duration, String> {
+    let duration = duration::parse(text).map_err(|error| error.to_string())?;
+    match (duration.as_secs(), duration.subsec_nanos()) {
+        (1..=3600, 0) => Ok(duration),
+        _ => Err("not between 1s and 1h in whole seconds".to_owned()),
+    }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Outbox {
     alerts: BTreeMap<u64, Pending<Alert>>,
     by_labels: HashMap<(u64, Route), u64>,
     next: u64,
+    /// How many there were before it.
+    generation: u64,
 }
 
 #[derive(Debug)]
@@ -32,6 +34,7 @@ struct Pending<T> {
 pub(crate) struct Load {
     pub(crate) effects: Effects,
     numbers: Vec<u64>,
+    generation: u64,
 }
 
 /// With so many notifications nothing more is taken in until some are delivered.
@@ -40,6 +43,11 @@ const MAX_NOTIFICATIONS: usize = 10_000;
 // === impl Outbox ===
 
 impl Outbox {
+    /// The same in the place of another one, of which something may be on its way still.
+    pub(crate) fn in_place_of(self, other: &Self) -> Self {
+        Self { generation: other.generation + 1, ..self }
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         let waiting = || self.notifications.values().filter(|it| !it.held).count();
         self.notifications.len() >= MAX_NOTIFICATIONS && waiting() >= MAX_NOTIFICATIONS
@@ -91,7 +99,7 @@ impl Outbox {
     /// What follows from these Events, which somebody waits for.
     pub(crate) fn of(&mut self, causes: &HashSet<u64>) -> Load {
         let is_of = |of: &[u64]| of.iter().any(|cause| causes.contains(cause));
-        let mut load = Load::default();
+        let mut load = Load { generation: self.generation, ..Load::default() };
         for (number, pending) in self.notifications.iter_mut().filter(|(_, it)| is_of(&it.causes)) {
             load.numbers.push(*number);
             load.effects.notifications.push(pending.take());
@@ -105,7 +113,7 @@ impl Outbox {
 
     /// Everything that is not held back.
     pub(crate) fn all(&self) -> Load {
-        let mut load = Load::default();
+        let mut load = Load { generation: self.generation, ..Load::default() };
         for (number, pending) in self.notifications.iter().filter(|(_, it)| !it.held) {
             load.numbers.push(*number);
             load.effects.notifications.push(pending.routed.clone());
@@ -119,6 +127,9 @@ impl Outbox {
 
     /// Every sink has it.
     pub(crate) fn delivered(&mut self, load: &Load) {
+        if load.generation != self.generation {
+            return;
+        }
         for number in &load.numbers {
             self.notifications.remove(number);
             if let Some(Pending { routed, .. }) = self.alerts.remove(number) {
@@ -188,6 +199,18 @@ mod tests {
         assert!(!load.effects.alerts[0].again, "nobody here has heard of it");
         outbox.delivered(&load);
         assert!(outbox.of(&HashSet::from([1])).effects.alerts.is_empty());
+    }
+
+    /// Both number what they hold from the beginning.
+    #[test]
+    fn what_was_on_its_way_from_another_outbox_is_not_taken_for_this_ones() {
+        let mut before = Outbox::default();
+        before.add(effects(), None);
+        let load = before.all();
+        let mut outbox = Outbox::default().in_place_of(&before);
+        outbox.add(effects(), None);
+        outbox.delivered(&load);
+        assert!(!outbox.all().effects.is_empty());
     }
 
     #[test]

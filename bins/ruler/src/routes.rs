@@ -1,4 +1,4 @@
-//! `POST /events`.
+//! `POST /events`, and what other rulers forward.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,6 +18,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use crate::{
     engine::{Engine, Refusal},
     intake::{Intake, Rejected},
+    peer::PATH,
 };
 
 /// The largest body that is read, in bytes, unpacked.
@@ -33,6 +34,16 @@ struct Context {
     decoder: Decoder,
     metrics: RulerMetrics,
     in_flight: Arc<Semaphore>,
+    /// Of those that other rulers forward: two that wait for each other must not hold each other up.
+    forwarded: Arc<Semaphore>,
+}
+
+/// Who sends Events.
+#[derive(Clone, Copy)]
+enum Sender {
+    Source,
+    /// Another ruler, to which nothing is forwarded.
+    Ruler,
 }
 
 /// The answer to a request: how many Events were taken, and what was not one.
@@ -44,17 +55,27 @@ struct Answer {
     error: Option<String>,
 }
 
-/// The route that takes Events for this engine.
+/// The routes that take Events for this engine.
 pub fn events(engine: Engine, decoder: Decoder, metrics: RulerMetrics) -> Router {
-    let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+    let [in_flight, forwarded] = [(); 2].map(|()| Arc::new(Semaphore::new(MAX_IN_FLIGHT)));
     Router::new()
         .route("/events", post(receive))
+        .route(PATH, post(receive_forwarded))
         .layer(RequestDecompressionLayer::new())
-        .with_state(Context { engine, decoder, metrics, in_flight })
+        .with_state(Context { engine, decoder, metrics, in_flight, forwarded })
 }
 
 async fn receive(State(context): State<Context>, body: Body) -> Response {
     let _permit = context.in_flight.acquire().await.expect("the semaphore is never closed");
+    answer(&context, Sender::Source, body).await
+}
+
+async fn receive_forwarded(State(context): State<Context>, body: Body) -> Response {
+    let _permit = context.forwarded.acquire().await.expect("the semaphore is never closed");
+    answer(&context, Sender::Ruler, body).await
+}
+
+async fn answer(context: &Context, sender: Sender, body: Body) -> Response {
     let body = match to_bytes(body, MAX_BODY).await {
         Ok(body) => body,
         Err(error) => return unreadable(&error),
@@ -68,7 +89,11 @@ async fn receive(State(context): State<Context>, body: Body) -> Response {
         let status = if too_long { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
         return (status, Json(answer)).into_response();
     }
-    match context.engine.process(&events).await {
+    let processed = match sender {
+        Sender::Source => context.engine.process(&events).await,
+        Sender::Ruler => context.engine.process_forwarded(&events).await,
+    };
+    match processed {
         Ok(()) => Json(Answer { accepted: events.len(), rejected, error: None }).into_response(),
         Err(refusal) => later(&refusal),
     }
@@ -90,7 +115,7 @@ fn unreadable(error: &axum::Error) -> Response {
 
 fn later(refusal: &Refusal) -> Response {
     let after = match refusal {
-        Refusal::NoRules | Refusal::WarmingUp => Duration::from_secs(1),
+        Refusal::NoRules | Refusal::WarmingUp | Refusal::NotForwarded => Duration::from_secs(1),
         Refusal::Undelivered { after } => *after,
     };
     let answer = Answer { accepted: 0, rejected: Vec::new(), error: Some(refusal.to_string()) };

@@ -57,7 +57,7 @@ impl<'a> Installed<'a> {
             ("kube-events-operator", "shop", &operator[..1]),
             (exporter, NAMESPACE, &["kube-events-exporter"]),
             (exporter, "shop", &["kube-events-exporter"]),
-            (ruler, NAMESPACE, &["kube-events-ruler"]),
+            (ruler, NAMESPACE, &["kube-events-ruler", "kube-events-ruler-lease"]),
             (ruler, monitoring, &["kube-events-ruler", "kube-events-service-reader"]),
         ] {
             let anyone = rights::granted(cluster, "shop:default", namespace)?;

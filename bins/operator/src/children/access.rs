@@ -69,6 +69,11 @@ fn services_of(sinks: &Value) -> Vec<(String, &Value, bool)> {
     replicas.chain(webhooks).collect()
 }
 
+/// The binding that lets several rulers agree on one.
+pub(super) fn lease(parent: &Parent<'_>) -> Child {
+    binding::<RoleBinding>(parent, Some(parent.namespace), names::RULER_LEASE)
+}
+
 fn binding<K: Resource<DynamicType = ()>>(
     parent: &Parent<'_>,
     namespace: Option<&str>,

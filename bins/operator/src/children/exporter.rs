@@ -28,6 +28,7 @@ pub(super) fn desired(
         replicas: 1,
         strategy: strategy(spec.checkpoint.is_some()),
         arguments: arguments(spec),
+        env: Vec::new(),
     };
     let reach = match (only, spec.namespaces.as_slice()) {
         (Some(namespace), _) => Reach::Namespaces(vec![namespace.to_owned()]),

@@ -33,6 +33,8 @@ pub(super) struct Shape {
     pub(super) strategy: Value,
     /// Arguments beside the configuration file.
     pub(super) arguments: Vec<String>,
+    /// Variables beside those of the object, whose own count where both have one.
+    pub(super) env: Vec<EnvVar>,
 }
 
 /// The objects without which there are no pods.
@@ -142,8 +144,9 @@ fn container(parent: &Parent<'_>, config: &Config, shape: &Shape) -> Result<Valu
     if let Some(policy) = &workload.image_pull_policy {
         container["imagePullPolicy"] = json!(policy);
     }
-    if !workload.env.is_empty() {
-        container["env"] = value(&last_of_each_name(&workload.env))?;
+    let env = [&shape.env[..], &workload.env].concat();
+    if !env.is_empty() {
+        container["env"] = value(&last_of_each_name(&env))?;
     }
     Ok(container)
 }

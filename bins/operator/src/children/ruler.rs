@@ -1,11 +1,16 @@
 //! What a Ruler asks for.
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Service};
 use kube_events_core::crd::{RulerSpec, defaults::REPLICAS};
 use kube_events_sinks::Context;
 use serde_json::json;
 
-use super::{Desired, Invalid, Parent, Parts, access::Reach, config, files, pod::Shape};
+use super::{
+    Desired, Invalid, Parent, Parts,
+    access::{self, Reach},
+    config, files,
+    pod::Shape,
+};
 use crate::names;
 
 pub(super) fn desired(
@@ -25,14 +30,22 @@ pub(super) fn desired(
     if settings.namespaced {
         arguments.push(format!("--namespace={}", settings.namespace));
     }
+    let replicas = spec.replicas.unwrap_or(REPLICAS);
+    let mut env = Vec::new();
+    if replicas > 1 {
+        // Not in the file, as pods that know of no others have to go when there are to be some.
+        arguments.push(format!("--lease.name={}", parent.name));
+        env.push(address());
+    }
     let shape = Shape {
         image: image.name.clone(),
-        replicas: spec.replicas.unwrap_or(REPLICAS),
+        replicas,
         strategy: json!({
             "type": "RollingUpdate",
             "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
         }),
         arguments,
+        env,
     };
     let service = parent.child::<Service>(Some(json!({"spec": {
         // Headless, as it always was: a Service cannot change from one to the other.
@@ -56,7 +69,19 @@ pub(super) fn desired(
     } else {
         Reach::Cluster
     };
-    let (own, peers) = (vec![service], vec![exporters]);
+    let (mut own, mut peers) = (vec![service], vec![exporters]);
+    if replicas > 1 {
+        own.push(access::lease(parent));
+        peers.push(json!({"podSelector": {"matchLabels": parent.selector()}}));
+    }
     let parts = Parts { config, image, shape, own, peers, reach, narrowed: None };
     parts.gather(parent, &written["sinks"])
+}
+
+/// Where the other rulers reach a pod.
+fn address() -> EnvVar {
+    let field_path = "status.podIP".to_owned();
+    let field = ObjectFieldSelector { field_path, ..ObjectFieldSelector::default() };
+    let source = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
+    EnvVar { name: "POD_IP".to_owned(), value_from: Some(source), ..EnvVar::default() }
 }

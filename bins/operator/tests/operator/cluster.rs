@@ -91,9 +91,13 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("kubeconfig"), server.kubeconfig()).unwrap();
         let client = Client::try_from(Config::new(server.url().parse().unwrap())).unwrap();
-        for role in
-            [OPERATOR, "kube-events-exporter", "kube-events-ruler", "kube-events-service-reader"]
-        {
+        for role in [
+            OPERATOR,
+            "kube-events-exporter",
+            "kube-events-ruler",
+            "kube-events-ruler-lease",
+            "kube-events-service-reader",
+        ] {
             let metadata = json!({"name": role, "uid": format!("uid-of-{role}")});
             server
                 .create(json!({

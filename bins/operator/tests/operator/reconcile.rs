@@ -25,6 +25,7 @@ async fn objects_become_what_they_ask_for() {
         "PodMonitor logging/ruler",
         "PrometheusRule logging/exporter",
         "PrometheusRule logging/ruler",
+        "RoleBinding logging/kube-events-ruler-lease:ruler:logging:ruler",
         "RoleBinding logging/kube-events-service-reader:exporter:logging:exporter",
         "RoleBinding monitoring/kube-events-service-reader:ruler:logging:ruler",
         "Service logging/ruler",

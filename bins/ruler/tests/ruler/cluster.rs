@@ -45,16 +45,20 @@ impl Cluster {
             "name": "Trouble", "type": kind, "enable": true, "condition": "reason=\"BackOff\"",
         });
         rule.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-        let rules = json!({
-            "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Rule",
-            "metadata": {"name": "rules", "namespace": "shop"}, "spec": {"rules": [rule]},
-        });
-        server.create(rules).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("kubeconfig"), server.kubeconfig()).unwrap();
         let cluster = Self { server, sent: Receiver::start().await.unwrap(), folder };
+        cluster.rules("rules", &[rule]);
         cluster.configure(kind, true);
         cluster
+    }
+
+    /// A Rule object with these rules.
+    pub(crate) fn rules(&self, name: &str, rules: &[Value]) {
+        let object = json!({
+            "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Rule",
+            "metadata": {"name": name, "namespace": "shop"}, "spec": {"rules": rules},
+        });
+        self.server.create(object).unwrap();
     }
 
     pub(crate) fn configure(&self, kind: &str, warm_up: bool) {
@@ -82,11 +86,17 @@ impl Cluster {
 
     /// Starts a ruler, and waits until it listens.
     pub(crate) async fn start(&self, flags: &[&str]) -> Ruler {
+        self.start_as("ruler", flags).await
+    }
+
+    /// The same as a user of its own.
+    pub(crate) async fn start_as(&self, user: &str, flags: &[&str]) -> Ruler {
+        std::fs::write(self.path(user), self.server.kubeconfig_of(user)).unwrap();
         // Nobody else is given the port so soon after.
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let (config, kubeconfig) = (self.path("config.yaml"), self.path("kubeconfig"));
+        let (config, kubeconfig) = (self.path("config.yaml"), self.path(user));
         let own = [
             "kube-events-ruler".to_owned(),
             format!("--listen=127.0.0.1:{port}"),
