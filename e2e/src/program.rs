@@ -52,7 +52,7 @@ impl Program {
             .args(flags)
             .env("NO_PROXY", "127.0.0.1");
         // They would stand for settings.
-        for variable in ["CLUSTER_NAME", "POD_NAMESPACE", "RUST_LOG"] {
+        for variable in ["CLUSTER_NAME", "POD_IP", "POD_NAMESPACE", "RUST_LOG"] {
             command.env_remove(variable);
         }
         let process = Process::spawn(name, command, dir)?;

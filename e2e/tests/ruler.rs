@@ -388,6 +388,60 @@ async fn alerts_that_count_and_recover_are_seen_firing_and_then_resolved() -> Re
     chain.stop().await
 }
 
+/// Sends an Event, as the API server has it, until it is taken.
+async fn deliver(ruler: &Program, event: &Event) -> Result<()> {
+    let (http, body) = (reqwest::Client::builder().no_proxy().build()?, serde_json::to_vec(event)?);
+    let taken = async || {
+        let answer = http.post(ruler.url("/events")).body(body.clone()).send().await?;
+        Ok(answer.status().is_success().then_some(()))
+    };
+    until("the Event is taken", LIMIT, taken).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_rulers_count_together_and_one_goes_on_without_the_other() -> Result<()> {
+    let Some(assets) = Part::ControlPlane.find() else { return Ok(()) };
+    let Some(program) = Part::Program("kube-events-ruler").find() else { return Ok(()) };
+    let control_plane = ControlPlane::start(&assets, Settings::default()).await?;
+    prepare(&control_plane).await?;
+    let often = json!({
+        "name": "Often", "type": "notification", "enable": true, "condition": "reason=\"Crashed\"",
+        "threshold": {"count": 3, "within": "10m"}, "groupBy": ["involvedObject.namespace"],
+    });
+    let rules = json!({"metadata": {"name": "often"}, "spec": {"rules": [often]}});
+    apply(&control_plane, "shop", &rules).await?;
+    let notified = Receiver::start().await?;
+    let config = json!({"sinks": {"webhooks": [{"type": "notification", "url": notified.url()}]}});
+    let flags = ["--rules-namespace", RULES_NAMESPACE];
+    let flags = [&flags[..], &["--lease.name=rulers", "--lease.address=127.0.0.1"]].concat();
+    let (first_dir, second_dir) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let start = async |dir: &TempDir| {
+        Program::start(&program, dir.path(), &control_plane, &config.to_string(), &flags).await
+    };
+    let (first, second) = (start(&first_dir).await?, start(&second_dir).await?);
+    let api = Api::<Event>::namespaced(control_plane.client().await?, "shop");
+    let crash = async |pod: &str| -> Result<Event> {
+        Ok(api.create(&PostParams::default(), &event("shop", "Crashed", pod)?).await?)
+    };
+
+    deliver(&first, &crash("web-0").await?).await?;
+    deliver(&second, &crash("web-1").await?).await?;
+    assert_eq!(second.metric("kube_events_ruler_forwarded_total").await?, Some(1.0));
+    first.stop().await?;
+    let active =
+        async || Ok((second.metric("kube_events_ruler_active").await? == Some(1.0)).then_some(()));
+    until("the second one is the active one", LIMIT, active).await?;
+    assert!(notified.requests().is_empty());
+    let last = crash("web-2").await?;
+    deliver(&second, &last).await?;
+    deliver(&second, &last).await?;
+    let told = notified.accepted();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(told[0]["rules"][0]["because"], "3 occurrences in 10m");
+    second.stop().await?;
+    control_plane.stop().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_make_no_sense_are_refused_by_the_api_server() -> Result<()> {
     let Some(assets) = Part::ControlPlane.find() else { return Ok(()) };
