@@ -271,21 +271,27 @@ impl RuleSet {
     /// Evaluates every rule whose scope the Event is in. Total; allocates nothing while no rule
     /// matches.
     pub fn evaluate<'a>(&'a self, event: &'a Event) -> Outcome<'a> {
-        self.outcome(event, Subject::new(event))
+        self.outcome(event, Subject::new(event), true)
     }
 
     /// Evaluates as at another time: ages are counted to it and not to the wall clock's, as a replay
     /// has to.
     pub fn evaluate_at<'a>(&'a self, event: &'a Event, now: Timestamp) -> Outcome<'a> {
-        self.outcome(event, Subject::at(event, now))
+        self.outcome(event, Subject::at(event, now), true)
     }
 
-    fn outcome<'a>(&'a self, event: &'a Event, subject: Subject<'a>) -> Outcome<'a> {
+    /// The same for an Event that somebody has evaluated before, and counted: what rules have done
+    /// ([`Rule::statistics`]) stays as it is.
+    pub fn evaluate_again<'a>(&'a self, event: &'a Event, now: Timestamp) -> Outcome<'a> {
+        self.outcome(event, Subject::at(event, now), false)
+    }
+
+    fn outcome<'a>(&'a self, event: &'a Event, subject: Subject<'a>, counts: bool) -> Outcome<'a> {
         let mut outcome = Outcome { event, found: Vec::new(), undecided: 0 };
         for bucket in self.in_scope(event.involved_object().namespace) {
             let before = outcome.found.len();
-            outcome.undecided += bucket.look(event, subject, &mut outcome.found);
-            judge(&mut outcome.found, before);
+            outcome.undecided += bucket.look(event, subject, counts, &mut outcome.found);
+            judge(&mut outcome.found, before, counts);
         }
         outcome
     }
@@ -348,11 +354,12 @@ impl RuleSet {
 
 impl Bucket {
     /// Evaluates the conditions of all rules, adds those that hold, and says how many could not be
-    /// decided.
+    /// decided. Rules remember what became of it if it counts.
     fn look<'a>(
         &'a self,
         event: &Event,
         subject: Subject<'_>,
+        counts: bool,
         found: &mut Vec<Found<'a>>,
     ) -> usize {
         let mut undecided = 0;
@@ -360,14 +367,16 @@ impl Bucket {
         self.index.evaluate(&subject, |clause, verdict| {
             let Clause { rule, role } = self.clauses[clause];
             let rule = &self.rules[rule as usize];
-            rule.count(role, verdict);
+            if counts {
+                rule.count(role, verdict);
+            }
             match verdict {
                 Verdict::True => found.push(Found { rule, role, route: Route::default() }),
                 Verdict::Undecided(_) => undecided += 1,
                 Verdict::False => {}
             }
         });
-        if found.len() > begin {
+        if counts && found.len() > begin {
             let when = event.when();
             found[begin..].iter().for_each(|found| found.rule.seen(found.role, when));
         }
@@ -396,13 +405,13 @@ impl Draft {
 }
 
 /// Applies the drops and routes of one scope, of which `found` holds everything from `begin` on.
-fn judge(found: &mut Vec<Found<'_>>, begin: usize) {
+fn judge(found: &mut Vec<Found<'_>>, begin: usize, counts: bool) {
     let is = |found: &Found<'_>, kind| found.role == Role::Match && found.rule.kind() == kind;
     if found[begin..].iter().any(|found| is(found, Kind::Drop)) {
         let of_scope = found.split_off(begin);
         let (drops, others): (Vec<_>, Vec<_>) =
             of_scope.into_iter().partition(|found| is(found, Kind::Drop));
-        let dropped = others.iter().filter(|found| found.role == Role::Match);
+        let dropped = others.iter().filter(|found| counts && found.role == Role::Match);
         dropped.for_each(|found| found.rule.count_dropped());
         found.extend(drops);
     }
@@ -412,7 +421,7 @@ fn judge(found: &mut Vec<Found<'_>>, begin: usize) {
     for found in own {
         found.route = route.clone();
         let gives = is(found, Kind::Alert) || is(found, Kind::Notification);
-        found.rule.count_fired(u64::from(gives && !found.rule.has_state()));
+        found.rule.count_fired(u64::from(counts && gives && !found.rule.has_state()));
     }
 }
 

@@ -143,6 +143,8 @@ struct Times {
     now: Timestamp,
     lateness: SignedDuration,
     refresh: SignedDuration,
+    /// Whether rules count what follows.
+    counts: bool,
 }
 
 // === impl StateOptions ===
@@ -181,6 +183,7 @@ impl State {
             now: Timestamp::MIN,
             lateness: SignedDuration::ZERO,
             refresh: SignedDuration::ZERO,
+            counts: true,
         };
         times.set(&options);
         Self {
@@ -203,6 +206,12 @@ impl State {
         let State { options: own, times, .. } = self;
         *own = options;
         times.set(&options);
+    }
+
+    /// Whether rules count what follows from now on ([`Rule::statistics`](crate::Rule::statistics)).
+    /// Default: they do. What is of the past was counted when it happened.
+    pub fn set_counting(&mut self, counts: bool) {
+        self.times.counts = counts;
     }
 
     /// Remembers for these rules from now on. Those that are as they were before keep what they

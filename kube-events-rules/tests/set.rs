@@ -5,7 +5,9 @@ use kube_events_core::{
     Event,
     crd::{Absence, EventRule, RuleSpec, RuleType, Threshold},
 };
-use kube_events_rules::{ALLOW_LINTS, Builder, ErrorKind, Object, ProblemKind, RuleSet, Scope};
+use kube_events_rules::{
+    ALLOW_LINTS, Builder, ErrorKind, Object, ProblemKind, RuleSet, Scope, Statistics,
+};
 
 fn event(namespace: &str, reason: &str) -> Event {
     let text = format!(
@@ -480,4 +482,26 @@ fn ages_are_counted_to_the_time_that_is_told() {
     let matches = |now: &str| !rules.evaluate_at(&event, now.parse().unwrap()).matched().is_empty();
     assert!(matches("2026-01-02T03:14:00Z"));
     assert!(!matches("2026-01-02T03:14:10Z"));
+}
+
+#[test]
+fn an_event_that_is_evaluated_again_counts_once() {
+    let named = |name, kind| rule(name, kind, "reason exists");
+    let rules = vec![
+        named("hidden", RuleType::Alert),
+        named("drop", RuleType::Drop),
+        rule("odd", RuleType::Alert, "message > 5"),
+    ];
+    let spec = RuleSpec { rules, ..RuleSpec::default() };
+    let rules = build(|rules| {
+        rules.add("system", "c", &Scope::Cluster, &alert("told", "reason exists"));
+        rules.add("shop", "n", &Scope::Namespace("shop".into()), &spec);
+    });
+    let (event, now) = (event("shop", "x"), "2026-01-02T03:14:00Z".parse().unwrap());
+    let again = rules.evaluate_again(&event, now);
+    let names: Vec<_> = again.matched().iter().map(|rule| rule.name()).collect();
+    assert_eq!((names, again.undecided()), (vec!["told", "drop"], 1));
+    assert!(rules.rules().all(|rule| rule.statistics() == Statistics::default()));
+    assert_eq!(rules.evaluate_at(&event, now).effects(), again.effects());
+    assert!(rules.rules().all(|rule| rule.statistics() != Statistics::default()));
 }

@@ -90,7 +90,7 @@ impl Group {
         } else {
             self.refold(rule.memory, place)
         };
-        if step == Step::Suppressed {
+        if times.counts && step == Step::Suppressed {
             rule.rule.count_suppressed();
         }
         if self.recent.len() > MAX_RECENT {
@@ -137,7 +137,9 @@ impl Group {
     pub(super) fn advance(&mut self, rule: Remembering<'_>, times: &Times, effects: &mut Effects) {
         self.settle(rule, times);
         let fires = self.current.fires;
-        rule.rule.count_fired(fires.saturating_sub(self.told.fires));
+        if times.counts {
+            rule.rule.count_fired(fires.saturating_sub(self.told.fires));
+        }
         match rule.rule.kind() {
             Kind::Notification => self.notify(rule, effects),
             _ if rule.memory.lasts() => self.tell_alert(rule, times, effects),

@@ -41,6 +41,23 @@ fn a_threshold_counts_every_occurrence_once() {
 }
 
 #[test]
+fn what_is_of_the_past_is_remembered_and_not_counted() {
+    let mut world = World::new(&json!([alert(&json!({"repeatInterval": "10m"}))]));
+    world.state.set_counting(false);
+    assert_eq!(world.see(back_off(0)).alerts.len(), 1);
+    assert!(world.see(back_off(1)).is_empty());
+    world.state.set_counting(true);
+    let counted = |world: &World| {
+        let statistics = world.rules.rules().next().unwrap().statistics();
+        (statistics.fired, statistics.suppressed)
+    };
+    assert_eq!(counted(&world), (0, 0));
+    assert!(world.see(back_off(2)).is_empty(), "it is quiet for ten minutes");
+    assert_eq!(world.see(back_off(700)).alerts.len(), 1);
+    assert_eq!(counted(&world), (1, 1));
+}
+
+#[test]
 fn occurrences_of_an_event_that_is_new_are_spread_over_its_life() {
     let fires = |count, first| {
         let mut world =
