@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     convert::Infallible,
+    error::Error as _,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -220,12 +221,20 @@ impl Engine {
             }
             Observed::Elsewhere(peer, events) => (peer, events),
         };
-        peer.forward(events).await.map_err(|error| {
-            metrics.not_forwarded();
-            warn!(%error, events = events.len(), "the active ruler did not take Events");
-            Refusal::NotForwarded
-        })?;
-        metrics.forwarded(events.len());
+        let Err(error) = peer.forward(events).await else {
+            metrics.forwarded(events.len());
+            return Ok(());
+        };
+        metrics.not_forwarded();
+        let cause = error.source();
+        if error.is_retry() {
+            warn!(%error, cause, events = events.len(), "the active ruler did not take Events");
+            return Err(Refusal::NotForwarded);
+        }
+        // To have them sent again would hold up what its sender has behind them for good.
+        let refused = error.rejected(events.len());
+        warn!(%error, cause, events = refused, "the active ruler refused Events for good");
+        metrics.forwarded(events.len() - refused);
         Ok(())
     }
 
@@ -651,5 +660,21 @@ mod tests {
         assert_eq!(other.accepted().len(), 1);
         assert_eq!(engine.process_forwarded(&[event("b")]).await, Err(Refusal::NotForwarded));
         assert_eq!((other.requests().len(), sent.requests().len()), (1, 0));
+    }
+
+    /// Else its sender would send it for ever, with all that is behind it.
+    #[tokio::test]
+    async fn what_the_active_one_refuses_for_good_is_not_waited_for() {
+        let (sent, other) = (Receiver::start().await.unwrap(), Receiver::start().await.unwrap());
+        let engine = engine(&sent).await;
+        let address = format!("127.0.0.1:{}", other.port());
+        engine.stand_by(Some(Arc::new(Peer::new(&address).unwrap())));
+        other.reject_bodies_with("\"uid\":\"bad\"");
+        engine.process(&["a", "bad", "b"].map(event)).await.unwrap();
+        let taken: Vec<_> =
+            other.accepted().iter().map(|it| it["metadata"]["uid"].clone()).collect();
+        assert_eq!(taken, ["a", "b"]);
+        other.go_down().await;
+        assert_eq!(engine.process(&[event("c")]).await, Err(Refusal::NotForwarded));
     }
 }
