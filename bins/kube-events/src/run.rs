@@ -1,12 +1,15 @@
 //! `kube-events run`: exporter and ruler in one process, without an operator.
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode, str::FromStr, time::Duration};
+use std::{
+    convert::Infallible, future::pending, io::IsTerminal as _, path::PathBuf, process::ExitCode,
+    str::FromStr, time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use kube::{Api, Client, api::ListParams};
 use kube_events_core::{
-    crd::{Rule, sinks::RulerSinkType},
+    crd::{Rule, StartFrom, defaults::WARM_UP, sinks::RulerSinkType},
     metrics::{PipelineMetrics, RulerMetrics},
     pipeline::LaneOptions,
 };
@@ -14,7 +17,7 @@ use kube_events_daemon::{
     Health, KubeOptions, ListenAddress, LogOptions, Server, Threads, cluster_name, read_config,
 };
 use kube_events_exporter::{EventVersion, ExporterConfig};
-use kube_events_ruler::{Engine, RulerConfig};
+use kube_events_ruler::{Engine, History, RulerConfig};
 use kube_events_rules::{RuleSet, Scope, default_rules, live};
 use kube_events_sinks::{Context as SinkContext, SinkConfig as _};
 use prometheus_client::registry::Registry;
@@ -105,7 +108,8 @@ struct RunConfig {
 async fn run(options: RunOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut config = options.config().await?;
     if options.from_now {
-        config.exporter.start_from = kube_events_core::crd::StartFrom::Now;
+        config.exporter.start_from = StartFrom::Now;
+        config.ruler.warm_up.get_or_insert(false);
     }
     kube_events_exporter::check_selectors(options.event_version.into(), &config.exporter)?;
     let files = options.compiled()?;
@@ -120,11 +124,14 @@ async fn run(options: RunOptions, shutdown: CancellationToken) -> anyhow::Result
         Some(rules) => fixed(rules),
         None => options.rules(&client, &config.ruler).await?,
     };
-    let engine = Engine::new(rules.clone(), ruler_metrics);
+    let engine = Engine::new(rules, ruler_metrics);
+    engine.pause();
     engine.replace_lanes(ruler_lanes).await;
-    let timer = engine.clone();
+    let (starter, timer) = (engine.clone(), engine.clone());
 
     let cluster = cluster_name(&client, config.exporter.cluster.as_deref()).await;
+    let history = config.ruler.warm_up.unwrap_or(WARM_UP);
+    let history = history.then(|| History::new(client.clone()).cluster(cluster.clone()));
     let api = options.event_version.into();
     let mut pipeline =
         kube_events_exporter::pipeline(client.clone(), api, &config.exporter, cluster)
@@ -142,20 +149,27 @@ async fn run(options: RunOptions, shutdown: CancellationToken) -> anyhow::Result
         info!(address = %server.local_addr()?, "listening");
         anyhow::Ok(server.serve(shutdown.clone().cancelled_owned()).await?)
     };
+    let started = CancellationToken::new();
+    let start = async {
+        starter.warm_up(history.as_ref(), |_| ()).await;
+        started.cancel();
+        pending::<Infallible>().await
+    };
     let export = async {
         // Else the first Events would be refused and tried again, with a warning that says so.
-        drop(timeout(RULES_PATIENCE, rules.clone().wait_for(Option::is_some)).await);
+        drop(timeout(START_PATIENCE, started.cancelled()).await);
         pipeline.run(shutdown.cancelled()).await
     };
     tokio::select! {
         (served, _) = futures::future::join(serve, export) => served,
         () = follow => Ok(()),
+        never = start => match never {},
         never = timer.keep_time() => match never {},
     }
 }
 
-/// For how long Events wait for the rules at the start; other sinks need none.
-const RULES_PATIENCE: Duration = Duration::from_secs(1);
+/// For how long Events wait at the start until rules can take them; other sinks need none.
+const START_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the program names itself to the API server.
 const USER_AGENT: &str = concat!("kube-events/", env!("CARGO_PKG_VERSION"));

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use kube_events_testkit::{AlertmanagerReceiver, ApiServer, Receiver};
+use kube_events_testkit::{AlertmanagerReceiver, ApiServer, Receiver, Verb};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -116,4 +116,57 @@ async fn run_follows_the_rules_of_the_cluster() {
     assert!(terminate(&mut run).await.success());
     let reasons: Vec<_> = notified.accepted().iter().map(|it| it["reason"].clone()).collect();
     assert_eq!(reasons, ["Killing"]);
+}
+
+#[tokio::test]
+async fn run_counts_what_happened_before() {
+    let cluster = ApiServer::start().await.unwrap();
+    let notified = Receiver::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let [kubeconfig, rules, config] =
+        ["kubeconfig", "rules.yaml", "config.yaml"].map(|name| folder.path().join(name));
+    std::fs::write(&kubeconfig, cluster.kubeconfig()).unwrap();
+    let rule = json!({
+        "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Rule",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"rules": [{
+            "name": "Often", "type": "notification", "enable": true,
+            "condition": "reason = \"Killing\"", "threshold": {"count": 3, "within": "10m"},
+        }]},
+    });
+    std::fs::write(&rules, rule.to_string()).unwrap();
+    let sink = json!({"type": "notification", "url": notified.url()});
+    let both = json!({
+        "exporter": {"startFrom": "now", "sinks": {}}, "ruler": {"sinks": {"webhooks": [sink]}},
+    });
+    std::fs::write(&config, both.to_string()).unwrap();
+    let kill = |name: &str| {
+        let event = json!({
+            "metadata": {"name": name, "namespace": "shop"}, "reason": "Killing", "count": 1,
+            "involvedObject": {"kind": "Pod", "namespace": "shop", "name": "web-0"},
+        });
+        cluster.create_event(event).unwrap()
+    };
+    drop((kill("first"), kill("second")));
+
+    let mut run = kube_events()
+        .args(["run", "--kubeconfig"])
+        .arg(&kubeconfig)
+        .arg("--rules")
+        .arg(&rules)
+        .arg("--config.file")
+        .arg(&config)
+        .spawn()
+        .unwrap();
+    let watched = cluster.wait_for_requests(BOUND, |requests| {
+        requests.iter().any(|request| request.verb == Verb::Watch)
+    });
+    watched.await.expect("a watch in time");
+    drop(kill("third"));
+    let told = notified.wait_for(BOUND, |requests| !requests.is_empty()).await;
+    told.expect("a notification in time");
+    assert!(terminate(&mut run).await.success());
+    let [told] = notified.accepted().try_into().unwrap();
+    assert_eq!(told["metadata"]["name"], "third");
+    assert_eq!(told["rules"][0]["because"], "3 occurrences in 10m");
 }

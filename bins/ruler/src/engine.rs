@@ -18,7 +18,7 @@ use kube_events_core::{
     metrics::{RuleFigures, RuleLabels, RulerMetrics},
 };
 use kube_events_rules::{
-    Effects, Outcome, Routed, RuleSet,
+    Effects, Outcome, Routed, Rule, RuleSet,
     state::{State, StateOptions},
 };
 use kube_events_sinks::RulerLanes;
@@ -29,7 +29,7 @@ use crate::{
     lane::{Delay, Lane, Payload, identity},
     outbox::{Load, Outbox},
     peer::Peer,
-    warm_up::{Known, Warmed},
+    warm_up::{History, Known, Warmed},
 };
 
 /// Evaluates rules on Events and delivers what follows from them. Cheap to clone.
@@ -277,9 +277,36 @@ impl Engine {
         }
     }
 
-    /// Takes no Events from now on, and lets no time pass, until [`Engine::resume`].
-    pub(crate) fn pause(&self) {
-        self.set(Standing::Starting);
+    /// Takes no Events from now on, and lets no time pass, until [`Engine::warm_up`] ends.
+    pub fn pause(&self) {
+        self.set(&mut self.memory(), Standing::Starting);
+    }
+
+    /// Has rules with state get to know what happened before, once the rules are known, and goes on from
+    /// there; without `history` they begin with nothing. What followed in the past is delivered only if
+    /// somebody sends again what it followed from. `tell` is told how many Events have been read.
+    ///
+    /// # Cancellation
+    /// It is still paused then.
+    pub async fn warm_up(&self, history: Option<&History>, tell: impl Fn(u64)) {
+        let mut known = self.0.rules.clone();
+        let rules = known.wait_for(Option::is_some).await.map(|rules| rules.clone());
+        // Without rules to come there is nothing to go on with.
+        let Ok(rules) = rules else { return };
+        let rules = rules.filter(|rules| rules.rules().any(Rule::has_state));
+        let warmed = match (history, rules) {
+            (Some(history), Some(rules)) => {
+                tell(0);
+                let past = history.read(&rules, |events| {
+                    self.0.metrics.warmed_up(1);
+                    tell(events);
+                });
+                let (past, options) = (past.await, self.memory().options);
+                Some(past.relive(rules, options, self.now()).await)
+            }
+            _ => None,
+        };
+        self.resume(warmed);
     }
 
     /// Forgets what rules with state remember: they do so in this ruler from now on, if one is known.
@@ -290,14 +317,15 @@ impl Engine {
             memory.replace(state, Outbox::default());
             memory.rules = None;
         }
-        drop(memory);
-        self.set(Standing::Standby(active));
+        self.set(&mut memory, Standing::Standby(active));
     }
 
-    /// Is about to remember for rules with state, which takes until [`Engine::resume`].
+    /// Is about to remember for rules with state, which takes until [`Engine::warm_up`] ends.
     pub(crate) fn prepare(&self) {
-        let starting = matches!(self.memory().standing, Standing::Starting);
-        self.set(if starting { Standing::Starting } else { Standing::WarmingUp });
+        let mut memory = self.memory();
+        if !matches!(memory.standing, Standing::Starting) {
+            self.set(&mut memory, Standing::WarmingUp);
+        }
     }
 
     /// Whether it has taken no Events yet.
@@ -310,32 +338,26 @@ impl Engine {
         self.memory().until = Some(until);
     }
 
-    fn set(&self, standing: Standing) {
-        let mut memory = self.memory();
+    fn set(&self, memory: &mut Memory, standing: Standing) {
         self.0.metrics.active(matches!(standing, Standing::Active));
         memory.standing = standing;
     }
 
     /// Remembers what was there before the ruler, if anything, and goes on with it.
-    pub(crate) fn resume(&self, warmed: Option<Warmed>) {
+    fn resume(&self, warmed: Option<Warmed>) {
+        let mut memory = self.memory();
         if let Some(Warmed { rules, state, outbox, known }) = warmed {
-            let mut memory = self.memory();
             memory.replace(state, outbox);
             // They may have changed meanwhile.
             let options = memory.options;
             memory.state.set_options(options);
             (memory.rules, memory.known) = (Some(rules), Some(known));
         }
-        self.set(Standing::Active);
-    }
-
-    /// How much rules with state may remember.
-    pub(crate) fn state_options(&self) -> StateOptions {
-        self.memory().options
+        self.set(&mut memory, Standing::Active);
     }
 
     /// The time, by the engine's clock.
-    pub(crate) fn now(&self) -> Timestamp {
+    fn now(&self) -> Timestamp {
         (self.0.clock)()
     }
 
@@ -375,7 +397,9 @@ impl Engine {
     /// What rules with state make of Events, as far as they have to hear of them.
     fn hear(&self, events: &[Event]) -> Result<Observed, Refusal> {
         let rules = self.rules()?;
-        let outcomes = events.iter().map(|event| rules.evaluate(event));
+        // Whoever forwards them has counted what matched.
+        let now = self.now();
+        let outcomes = events.iter().map(|event| rules.evaluate_again(event, now));
         Ok(self.observe(&outcomes.filter(Outcome::has_state).collect::<Vec<_>>()))
     }
 
@@ -676,5 +700,15 @@ mod tests {
         assert_eq!(taken, ["a", "b"]);
         other.go_down().await;
         assert_eq!(engine.process(&[event("c")]).await, Err(Refusal::NotForwarded));
+    }
+
+    #[tokio::test]
+    async fn who_is_forwarded_an_event_counts_what_follows_and_not_that_it_matched() {
+        let sent = Receiver::start().await.unwrap();
+        let engine = engine(&sent).await;
+        engine.process_forwarded(&[event("a")]).await.unwrap();
+        assert_eq!(sent.requests().len(), 1);
+        let done = engine.rules().unwrap().rules().next().unwrap().statistics();
+        assert_eq!((done.matched, done.fired), (0, 1));
     }
 }

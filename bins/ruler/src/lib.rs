@@ -36,6 +36,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::replica::{Replica, candidate};
 pub use self::{
     config::RulerConfig,
     engine::{Engine, Refusal},
@@ -43,9 +44,6 @@ pub use self::{
     lane::Payload,
     options::{LeaseOptions, Options},
     routes::{MAX_BODY, events},
-};
-use self::{
-    replica::{Replica, candidate},
     warm_up::History,
 };
 
@@ -71,12 +69,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
         .await?;
     let first = settings.borrow_and_update().clone();
     let cluster = cluster_name(&client, first.config.cluster.as_deref()).await;
-    let history = History {
-        client: client.clone(),
-        namespace: options.namespace.clone(),
-        cluster: cluster.clone(),
-        metrics: metrics.clone(),
-    };
+    let history =
+        History::new(client.clone()).namespace(options.namespace.clone()).cluster(cluster.clone());
     let decoder = cluster.iter().fold(Decoder::default(), |decoder, name| decoder.cluster(name));
 
     let (rules_sender, rules) = watch::channel(None);

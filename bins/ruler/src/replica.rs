@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use kube::Client;
 use kube_events_core::crd::defaults::WARM_UP;
 use kube_events_daemon::{Candidate, Readiness};
-use kube_events_rules::{Rule, RuleSet};
+use kube_events_rules::RuleSet;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -107,23 +107,11 @@ impl Replica {
 
     /// Has rules with state remember here, with what happened before.
     async fn take_over(&self) {
-        let known = self.rules.clone();
-        let rules = { known }.wait_for(Option::is_some).await.map(|rules| rules.clone());
-        let Ok(rules) = rules else { return };
         let asked = self.settings.borrow().config.warm_up.unwrap_or(WARM_UP);
-        let rules = rules.filter(|rules| asked && rules.rules().any(Rule::has_state));
-        let warmed = match rules {
-            None => None,
-            Some(rules) => {
-                let tell = |events| {
-                    self.state_if_starting(format!("warming up, {events} Events read"));
-                };
-                tell(0);
-                let past = self.history.read(&rules, tell).await;
-                Some(past.relive(rules, self.engine.state_options(), self.engine.now()).await)
-            }
+        let tell = |events| {
+            self.state_if_starting(format!("warming up, {events} Events read"));
         };
-        self.engine.resume(warmed);
+        self.engine.warm_up(asked.then_some(&self.history), tell).await;
         self.state.ready();
     }
 

@@ -11,7 +11,6 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use kube_events_core::{
     Event, Item as _, ResourceVersion,
-    metrics::RulerMetrics,
     source::{
         Observed, SourceError,
         kubernetes::{self, WatchOptions},
@@ -29,15 +28,13 @@ use tracing::{debug, info, warn};
 
 use crate::{lane::identity, outbox::Outbox};
 
-/// Where the Events are.
+/// Where the Events of before are: what the API server still holds.
 #[derive(Clone)]
-pub(crate) struct History {
-    pub(crate) client: Client,
-    /// The only namespace, if not all.
-    pub(crate) namespace: Option<String>,
-    /// The name of the cluster.
-    pub(crate) cluster: Option<String>,
-    pub(crate) metrics: RulerMetrics,
+#[expect(missing_debug_implementations, reason = "a Client has none")]
+pub struct History {
+    client: Client,
+    namespace: Option<String>,
+    cluster: Option<String>,
 }
 
 /// Events in the order of their times: the latest, if there is no room for all.
@@ -95,6 +92,23 @@ const HELP: &str =
 // === impl History ===
 
 impl History {
+    /// The Events of all namespaces.
+    pub fn new(client: Client) -> Self {
+        Self { client, namespace: None, cluster: None }
+    }
+
+    /// Those of this namespace only.
+    #[must_use]
+    pub fn namespace(self, namespace: Option<String>) -> Self {
+        Self { namespace, ..self }
+    }
+
+    /// Gives them the name of the cluster, which has to be the one that their senders give them.
+    #[must_use]
+    pub fn cluster(self, cluster: Option<String>) -> Self {
+        Self { cluster, ..self }
+    }
+
     /// Reads what rules with state have to hear of; `tell` is told how many Events have been read. What
     /// could be read counts, if not all can be.
     pub(crate) async fn read(&self, rules: &RuleSet, tell: impl Fn(u64)) -> Past {
@@ -114,10 +128,9 @@ impl History {
                     read += 1;
                     last = Instant::now();
                     let at = happened(&event, Timestamp::now());
-                    if rules.evaluate_at(&event, at).has_state() {
+                    if rules.evaluate_again(&event, at).has_state() {
                         past.add(event, at);
                     }
-                    self.metrics.warmed_up(1);
                     tell(read);
                     if read % TELL == 0 {
                         info!(events = read, "warming up");
@@ -193,6 +206,8 @@ impl Past {
     ) -> Warmed {
         let (mut state, mut outbox) = (State::new(options), Outbox::default());
         let mut known = Known { versions: HashMap::new(), until: now + BACKLOG };
+        // A ruler has counted it when it happened.
+        state.set_counting(false);
         state.adopt(&rules, Timestamp::MIN);
         for (place, ((at, _), event)) in self.events.into_iter().enumerate() {
             // So that others have their turn, the renewal of a Lease among them.
@@ -200,11 +215,12 @@ impl Past {
                 yield_now().await;
             }
             outbox.hold(state.advance(at), None);
-            let effects = state.observe(&rules.evaluate_at(&event, at), at);
+            let effects = state.observe(&rules.evaluate_again(&event, at), at);
             outbox.hold(effects, Some(identity(&event)));
             known.add(&event);
         }
         outbox.hold(state.advance(now), None);
+        state.set_counting(true);
         Warmed { rules, state, outbox, known }
     }
 }
@@ -243,7 +259,7 @@ fn object(event: &Event) -> u64 {
 mod tests {
     use kube::Config;
     use kube_events_core::crd::RuleSpec;
-    use kube_events_rules::Scope;
+    use kube_events_rules::{Scope, Statistics};
     use kube_events_testkit::{ApiServer, Fault};
     use serde_json::json;
 
@@ -286,8 +302,11 @@ mod tests {
             for (reason, at) in order {
                 past.add(event(reason, 1, at), second(at));
             }
-            let warmed = past.relive(rules(), StateOptions::default(), second(1200)).await;
+            let rules = rules();
+            let warmed = past.relive(rules.clone(), StateOptions::default(), second(1200)).await;
             assert_eq!(warmed.state.statistics().firing, firing, "{order:?}");
+            let [rule] = rules.rules().collect::<Vec<_>>().try_into().unwrap();
+            assert_eq!(rule.statistics(), Statistics::default(), "it was counted when it happened");
         }
     }
 
@@ -317,8 +336,7 @@ mod tests {
         drop(rustls::crypto::ring::default_provider().install_default());
         let server = ApiServer::builder().start().await.unwrap();
         let client = Client::try_from(Config::new(server.url().parse().unwrap())).unwrap();
-        let metrics = RulerMetrics::default();
-        let history = History { client, namespace: None, cluster: None, metrics };
+        let history = History::new(client);
         server.inject(Fault::silence().always());
         let rules = rules();
         let read = history.read(&rules, |_| ());
