@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
-    apimachinery::pkg::apis::meta::v1::MicroTime,
+    apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference},
 };
 use kube::{
     Api, Client,
@@ -32,6 +32,7 @@ pub struct Candidate {
     identity: String,
     times: Times,
     address: Option<String>,
+    owner: Option<OwnerReference>,
     leader: watch::Sender<Option<String>>,
 }
 
@@ -88,6 +89,7 @@ impl Candidate {
             identity,
             times: Times::of(DURATION),
             address: None,
+            owner: None,
             leader: watch::Sender::new(None),
         }
     }
@@ -102,6 +104,12 @@ impl Candidate {
     #[must_use]
     pub fn address(self, address: String) -> Self {
         Self { address: Some(address), ..self }
+    }
+
+    /// Has the Lease go when this object goes.
+    #[must_use]
+    pub fn owner(self, owner: OwnerReference) -> Self {
+        Self { owner: Some(owner), ..self }
     }
 
     /// Where another one that leads is reached, as far as this one knows.
@@ -179,15 +187,7 @@ impl Candidate {
         let transitions =
             spec.lease_transitions.unwrap_or(0) + i32::from(!is_ours && held.is_some());
         Lease {
-            metadata: ObjectMeta {
-                name: Some(self.name.clone()),
-                annotations: self
-                    .address
-                    .as_ref()
-                    .map(|it| [(ADDRESS.to_owned(), it.clone())].into()),
-                resource_version: held.and_then(|lease| lease.metadata.resource_version.clone()),
-                ..ObjectMeta::default()
-            },
+            metadata: self.metadata(held),
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.identity.clone()),
                 lease_duration_seconds: i32::try_from(self.times.duration.as_secs()).ok(),
@@ -197,6 +197,21 @@ impl Candidate {
                 ..LeaseSpec::default()
             }),
         }
+    }
+
+    /// What others wrote into the Lease's metadata, with this one's address and owner.
+    fn metadata(&self, held: Option<&Lease>) -> ObjectMeta {
+        let mut metadata = held.map(|lease| lease.metadata.clone()).unwrap_or_default();
+        metadata.name = Some(self.name.clone());
+        metadata.managed_fields = None;
+        let annotations = metadata.annotations.get_or_insert_default();
+        annotations.remove(ADDRESS);
+        annotations.extend(self.address.clone().map(|address| (ADDRESS.to_owned(), address)));
+        let owners = metadata.owner_references.get_or_insert_default();
+        // Who changes owners has to have more rights in some clusters, so they are left as they are.
+        let missing = self.owner.iter().find(|own| owners.iter().all(|it| it.uid != own.uid));
+        owners.extend(missing.cloned());
+        metadata
     }
 
     /// Says again and again that this one leads; ends only when it no longer does. Each time `renewed` is
@@ -271,7 +286,7 @@ impl Candidate {
         }
         spec.holder_identity = None;
         spec.renew_time = Some(MicroTime(Timestamp::now()));
-        lease.metadata.annotations = None;
+        lease.metadata.annotations.iter_mut().for_each(|all| drop(all.remove(ADDRESS)));
         self.leases.replace(&self.name, &PostParams::default(), &lease).await?;
         Ok(())
     }
@@ -281,15 +296,57 @@ impl Candidate {
 mod tests {
     use kube::Config;
     use kube_events_testkit::{ApiServer, Fault};
+    use serde_json::json;
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn who_is_not_answered_asks_again() {
+    async fn cluster() -> (ApiServer, Client) {
         drop(rustls::crypto::ring::default_provider().install_default());
         let server = ApiServer::builder().start().await.unwrap();
         server.create_namespace("logging");
         let client = Client::try_from(Config::new(server.url().parse().unwrap())).unwrap();
+        (server, client)
+    }
+
+    #[tokio::test]
+    async fn what_others_write_into_the_metadata_stays() {
+        let (server, client) = cluster().await;
+        let [one, other] = ["one", "other"].map(|name| {
+            let metadata = json!({"name": name, "namespace": "logging"});
+            let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
+            let owner = server.create(object).unwrap();
+            OwnerReference {
+                api_version: "v1".to_owned(),
+                kind: "ConfigMap".to_owned(),
+                name: name.to_owned(),
+                uid: owner["metadata"]["uid"].as_str().unwrap().to_owned(),
+                ..OwnerReference::default()
+            }
+        });
+        let [first, second] = ["10.0.0.1:80", "10.0.0.2:80"].map(|address| {
+            let candidate = Candidate::new(&client, "logging", "lease");
+            candidate.address(address.to_owned()).owner(one.clone())
+        });
+        first.lead().await;
+        let [mut lease] = server.list("Lease").unwrap().try_into().unwrap();
+        assert_eq!(lease["metadata"]["ownerReferences"], json!([one]));
+        lease["metadata"]["labels"] = json!({"team": "sre"});
+        lease["metadata"]["annotations"]["by"] = json!("somebody");
+        lease["metadata"]["ownerReferences"] = json!([one, other]);
+        server.update(lease).unwrap();
+        first.release().await.unwrap();
+        second.lead().await;
+        let [lease] = server.list("Lease").unwrap().try_into().unwrap();
+        let metadata = &lease["metadata"];
+        let annotations = json!({ADDRESS: "10.0.0.2:80", "by": "somebody"});
+        assert_eq!(metadata["annotations"], annotations);
+        assert_eq!(metadata["labels"], json!({"team": "sre"}));
+        assert_eq!(metadata["ownerReferences"].as_array().unwrap().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_not_answered_asks_again() {
+        let (server, client) = cluster().await;
         let candidate = Candidate::new(&client, "logging", "lease");
         let minute = Duration::from_secs(60);
         server.inject(Fault::silence().path("/leases/"));

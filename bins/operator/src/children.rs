@@ -95,6 +95,7 @@ struct Parent<'a> {
     program: Program,
     name: &'a str,
     namespace: &'a str,
+    uid: &'a str,
     workload: &'a Workload,
     settings: &'a Settings,
 }
@@ -159,6 +160,7 @@ impl<'a> Parent<'a> {
             program: M::PROGRAM,
             name: metadata.name.as_deref().unwrap_or_default(),
             namespace: metadata.namespace.as_deref().unwrap_or_default(),
+            uid: metadata.uid.as_deref().unwrap_or_default(),
             workload: object.workload(),
             settings,
         }

@@ -3,7 +3,9 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser};
-use kube_events_core::crd::duration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource as _;
+use kube_events_core::crd::{Ruler, duration};
 use kube_events_daemon::{KubeOptions, ListenOptions, LogOptions};
 
 /// Evaluates rules on Kubernetes Events that it is sent, and sends notifications and alerts.
@@ -50,6 +52,21 @@ pub struct LeaseOptions {
     /// [default: 15s].
     #[arg(long = "lease.duration", value_name = "DURATION", value_parser = whole_seconds)]
     pub duration: Option<Duration>,
+    /// The Ruler that the Lease is deleted with, in the same namespace [default: none].
+    #[arg(long = "lease.owner", value_name = "NAME/UID", value_parser = owner)]
+    pub owner: Option<OwnerReference>,
+}
+
+fn owner(text: &str) -> Result<OwnerReference, String> {
+    let parts = text.split_once('/').filter(|(name, uid)| !name.is_empty() && !uid.is_empty());
+    let (name, uid) = parts.ok_or("not a name and a uid with a slash in between")?;
+    Ok(OwnerReference {
+        api_version: Ruler::api_version(&()).into_owned(),
+        kind: Ruler::kind(&()).into_owned(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+        ..OwnerReference::default()
+    })
 }
 
 fn whole_seconds(text: &str) -> Result<Duration, String> {

@@ -37,11 +37,14 @@ pub(crate) fn candidate(
     let Some(name) = &options.name else { return Ok(None) };
     let address = options.address.context("--lease.name needs --lease.address, or POD_IP")?;
     let address = std::net::SocketAddr::new(address, port).to_string();
-    let candidate = Candidate::new(client, client.default_namespace(), name).address(address);
-    Ok(Some(match options.duration {
-        Some(duration) => candidate.duration(duration),
-        None => candidate,
-    }))
+    let mut candidate = Candidate::new(client, client.default_namespace(), name).address(address);
+    if let Some(duration) = options.duration {
+        candidate = candidate.duration(duration);
+    }
+    if let Some(owner) = &options.owner {
+        candidate = candidate.owner(owner.clone());
+    }
+    Ok(Some(candidate))
 }
 
 // === impl Replica ===

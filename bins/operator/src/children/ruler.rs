@@ -35,6 +35,7 @@ pub(super) fn desired(
     if replicas > 1 {
         // Not in the file, as pods that know of no others have to go when there are to be some.
         arguments.push(format!("--lease.name={}", parent.name));
+        arguments.push(format!("--lease.owner={}/{}", parent.name, parent.uid));
         env.push(address());
     }
     let shape = Shape {

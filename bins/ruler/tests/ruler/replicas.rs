@@ -91,6 +91,24 @@ async fn when_the_active_one_dies_the_other_takes_what_was_refused_meanwhile() {
 }
 
 #[tokio::test]
+async fn the_lease_goes_with_the_ruler_that_owns_it() {
+    let cluster = Cluster::new("alert", &five()).await;
+    let owner = json!({
+        "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Ruler",
+        "metadata": {"name": "events", "namespace": "default"}, "spec": {},
+    });
+    cluster.server.create_namespace("default");
+    let owner = cluster.server.create(owner).unwrap();
+    let flag = format!("--lease.owner=events/{}", owner["metadata"]["uid"].as_str().unwrap());
+    let flags = [&REPLICA[..], &[&flag]].concat();
+    cluster.ready(&flags).await.stop().await;
+    let [lease] = cluster.server.list("Lease").unwrap().try_into().unwrap();
+    assert_eq!(lease["spec"]["holderIdentity"], Value::Null, "it was given away");
+    cluster.server.delete("Ruler", "default", "events").unwrap();
+    assert!(cluster.server.list("Lease").unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn rules_without_state_need_no_active_one() {
     let cluster = Cluster::new("alert", &five()).await;
     cluster.rules(
