@@ -96,6 +96,12 @@ fn alerts(parent: &Parent<'_>) -> Value {
                 5,
                 "an optional sink loses items",
             ),
+            alert(
+                "KubeEventsNoActiveRuler",
+                format!("absent(kube_events_ruler_active{{{of}}} == 1)"),
+                10,
+                "no ruler is active, so rules that count, wait or recover tell nothing",
+            ),
         ]);
     }
     json!({"groups": [{"name": format!("kube-events-{}", parent.name), "rules": rules}]})
