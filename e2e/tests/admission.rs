@@ -478,10 +478,46 @@ async fn reach(cluster: &Operator) -> Result<()> {
         ensure!(refused.to_string().contains(refusal), "{refused}");
     }
     lookups(&bob, cluster, &bind).await?;
-    let ruler = object("Ruler", "shop", &json!({}));
-    let refused = offer(&bob, &ruler).await.err().context("bob sees all Rules")?.to_string();
+    rulers(&bob, cluster, &bind).await
+}
+
+/// Whoever may write Rulers sees no more by them, and takes no other's Leases.
+async fn rulers(
+    bob: &Client,
+    cluster: &Operator,
+    bind: &impl Fn(&str, &str) -> Value,
+) -> Result<()> {
+    let ruler = async |replicas: i32| {
+        offer(bob, &object("Ruler", "shop", &json!({ "replicas": replicas }))).await
+    };
+    let refused = ruler(1).await.err().context("bob sees all Rules")?.to_string();
     ensure!(refused.contains("allowed to list Events and Rules"), "{refused}");
-    Ok(())
+    let sees_all = json!({
+        "metadata": {"name": "sees-all"},
+        "rules": [
+            {"apiGroups": [""], "resources": ["events", "namespaces"], "verbs": ["list"]},
+            {"apiGroups": ["events.kubesphere.io"], "resources": ["rules"], "verbs": ["list"]},
+        ],
+    });
+    create::<ClusterRole>(&Api::all(cluster.client()), &sees_all).await?;
+    let binding = bind("sees-all", "ClusterRole");
+    create::<ClusterRoleBinding>(&Api::all(cluster.client()), &binding).await?;
+    let allowed = async |replicas: i32| {
+        let taken = async || Ok(ruler(replicas).await.is_ok().then_some(()));
+        until("the rights are known", LIMIT, taken).await
+    };
+    allowed(1).await?;
+    let refused = ruler(2).await.err().context("bob's pods take Leases")?.to_string();
+    ensure!(refused.contains("create and update Leases"), "{refused}");
+    let leases = json!({
+        "metadata": {"name": "leases"},
+        "rules": [{
+            "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create", "update"],
+        }],
+    });
+    create::<Role>(&cluster.api("shop"), &leases).await?;
+    create::<RoleBinding>(&cluster.api("shop"), &bind("leases", "Role")).await?;
+    allowed(2).await
 }
 
 /// The pods get no Services by their account that its writer may not get.

@@ -147,6 +147,7 @@ fn exporter_reach() -> Value {
 }
 
 /// A ruler reads the Rules of all namespaces and the namespaces themselves, and gets the Events of all.
+/// Several agree by a Lease.
 fn ruler_reach() -> Value {
     // What an expression may cost is enough for two questions.
     let validation = |expression: &str, message: &str| {
@@ -160,6 +161,11 @@ fn ruler_reach() -> Value {
         "failurePolicy": "Fail",
         "matchConstraints": constraints(&["rulers"]),
         "matchConditions": [spec_changes()],
+        "variables": [{
+            "name": "leases",
+            "expression": "authorizer.group('coordination.k8s.io').resource('leases')\
+                .namespace(object.metadata.namespace)",
+        }],
         "validations": [
             validation(
                 "authorizer.group('').resource('events').check('list').allowed() && \
@@ -169,6 +175,12 @@ fn ruler_reach() -> Value {
             validation(
                 "authorizer.group('').resource('namespaces').check('list').allowed()",
                 "list namespaces, as it reads their labels",
+            ),
+            validation(
+                "!has(object.spec.replicas) || object.spec.replicas < 2 || \
+                 variables.leases.check('create').allowed() && \
+                 variables.leases.check('update').allowed()",
+                "create and update Leases in its namespace, by which several replicas agree",
             ),
         ],
     })
