@@ -352,7 +352,7 @@ const FILLED: &[(&str, &str, &str)] = &[
     (
         "Ruler",
         "sinks: {alertmanager: {namespace: ns, name: a}}",
-        "{replicas: 1, terminationGracePeriodSeconds: 30, sinks: {alertmanager: {
+        "{replicas: 1, terminationGracePeriodSeconds: 30, warmUp: true, sinks: {alertmanager: {
             namespace: ns, name: a, scheme: http, required: true, timeout: 10s, alertDuration: 5m,
         }}}",
     ),
