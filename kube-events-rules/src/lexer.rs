@@ -244,7 +244,7 @@ fn subscript_length(text: &str) -> usize {
 
 /// The length of the quoted member that `text` begins with, 0 if it begins with none: `["app"]`,
 /// `['app']`. Nothing is unescaped in it.
-fn member_length(text: &str) -> usize {
+pub(crate) fn member_length(text: &str) -> usize {
     let quoted = |quote| {
         let inside = text.strip_prefix('[')?.strip_prefix(quote)?;
         let (key, rest) = inside.split_once(quote)?;

@@ -1,6 +1,6 @@
 //! What a rule remembers, compiled.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::SignedDuration;
 use kube_events_core::{
@@ -10,7 +10,7 @@ use kube_events_core::{
 
 use crate::{
     Fields as _, Subject,
-    name::{Key, Place},
+    name::{Key, Map, Place},
     owner::owner,
     rule::{Kind, container},
     suggest,
@@ -206,16 +206,13 @@ impl GroupBy {
         }
         let mut parts = Vec::new();
         for name in names {
-            let key = Key::new(name);
-            match key.place() {
-                _ if name == "owner" => parts.push(Part::Owner),
-                Place::Field(_) => parts.push(Part::Field(key)),
-                _ => {
-                    let help = suggest::field(name).map(|(help, _)| format!(": {help}"));
-                    let help = help.unwrap_or_default();
-                    wrong.push(Wrong("groupBy", format!("there is no field `{name}`{help}")));
-                }
+            match Part::read(name) {
+                Ok(part) => parts.push(part),
+                Err(reason) => wrong.push(Wrong("groupBy", reason)),
             }
+        }
+        if let Some(label) = doubled(&parts) {
+            wrong.push(Wrong("groupBy", format!("two names become the label `{label}`")));
         }
         let namespace = namespaced || parts.iter().any(|part| matches!(part, Part::Owner));
         Self::Parts { parts: parts.into(), namespace }
@@ -235,7 +232,8 @@ impl GroupBy {
             Part::Owner => ("owner".to_owned(), owner(event)),
             Part::Field(key) => {
                 let value = subject.get(key).map(|value| value.as_text().into_owned());
-                (key.as_str().to_owned(), value.unwrap_or_default())
+                let name = part.member_label().unwrap_or_else(|| key.as_str().to_owned());
+                (name, value.unwrap_or_default())
             }
         };
         in_one.then(|| own(namespace)).into_iter().chain(parts.iter().map(value)).collect()
@@ -266,6 +264,47 @@ impl GroupBy {
         let Self::Parts { parts, .. } = self else { return true };
         parts.iter().any(|part| matches!(part, Part::Field(key) if key.as_str() == field))
     }
+}
+
+// === impl Part ===
+
+impl Part {
+    /// # Errors
+    /// Why there is no such thing.
+    fn read(name: &str) -> Result<Self, String> {
+        if name == "owner" {
+            return Ok(Self::Owner);
+        }
+        let key = Key::alone(name);
+        let help = match key {
+            Ok(key) if matches!(key.place(), Place::Field(_) | Place::Member(_)) => {
+                return Ok(Self::Field(key));
+            }
+            Ok(_) => suggest::field(name).map(|(help, _)| help),
+            Err(error) => error.suggestion().map(str::to_owned),
+        };
+        let help = help.map(|help| format!(": {help}")).unwrap_or_default();
+        Err(format!("there is no field `{name}`{help}"))
+    }
+
+    /// What a label or an annotation of an Event is called among the labels of an alert, as
+    /// kube-state-metrics does: others than letters, digits and `_` cannot be in it.
+    fn member_label(&self) -> Option<String> {
+        let Self::Field(key) = self else { return None };
+        let prefix = match key.place() {
+            Place::Member(Map::Labels) => "label_",
+            Place::Member(Map::Annotations) => "annotation_",
+            _ => return None,
+        };
+        let plain = key.member().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        Some(prefix.to_owned() + &plain)
+    }
+}
+
+/// The label of an alert that two members would become: by it alone, groups could not be told apart.
+fn doubled(parts: &[Part]) -> Option<String> {
+    let mut known = BTreeSet::new();
+    parts.iter().filter_map(Part::member_label).find(|label| !known.insert(label.clone()))
 }
 
 fn remembers(rule: &EventRule) -> bool {

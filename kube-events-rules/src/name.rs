@@ -10,7 +10,7 @@ use kube_events_core::event::Path;
 use crate::error::{Error, ErrorKind};
 use crate::field::{Field, Group};
 use crate::span::Span;
-use crate::{path, suggest};
+use crate::{lexer, path, suggest};
 
 /// A name, cut into the key that is looked up and the steps from there into lists and objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +115,18 @@ impl Key {
             .or_else(|| Group::resolve(text).map(Place::Group))
             .unwrap_or(Place::Nowhere);
         Self { text: text.into(), place, detail: Detail::None }
+    }
+
+    /// A name that stands alone and not in a condition: of a field, a label or an annotation.
+    ///
+    /// # Errors
+    /// If it has a quoted member, and is neither a label nor an annotation.
+    pub(crate) fn alone(text: &str) -> Result<Self, Error> {
+        let (_, member) = text.split_at(text.find('[').unwrap_or(text.len()));
+        if member.is_empty() || lexer::member_length(member) != member.len() {
+            return Ok(Self::new(text));
+        }
+        Name::resolve(text, Span::new(0, text.len())).map(|name| name.key)
     }
 
     fn of(text: &str, place: Place, detail: Detail) -> Self {

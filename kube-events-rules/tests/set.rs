@@ -428,6 +428,30 @@ fn settings_that_cannot_be_used_are_told_with_what_was_meant() {
             "`groupBy`: there is no field `reson`: did you mean `reason`?",
         ),
         (
+            EventRule {
+                repeat_interval: some("2w"),
+                group_by: vec!["metadata.labels.app".into()],
+                ..plain()
+            },
+            "`groupBy`: there is no field `metadata.labels.app`: write `metadata.labels[\"app\"]`",
+        ),
+        (
+            EventRule {
+                repeat_interval: some("2w"),
+                group_by: vec!["source['host']".into()],
+                ..plain()
+            },
+            "`groupBy`: there is no field `source['host']`: did you mean `source.host`?",
+        ),
+        (
+            EventRule {
+                repeat_interval: some("2w"),
+                group_by: vec!["metadata.labels['a.b']".into(), r#"metadata.labels["a-b"]"#.into()],
+                ..plain()
+            },
+            "`groupBy`: two names become the label `label_a_b`",
+        ),
+        (
             EventRule { group_by: vec!["reason".into()], ..plain() },
             "`groupBy`: needs one of `threshold`, `absence`, `repeatInterval`, `keepFiringFor` \
              and `resolve`",

@@ -31,6 +31,7 @@ struct Happening {
     version: u64,
     reason: String,
     pod: String,
+    labels: Value,
     count: u64,
     first: i64,
     at: i64,
@@ -72,6 +73,7 @@ impl Happening {
             version: 0,
             reason: reason.into(),
             pod: pod.into(),
+            labels: Value::Null,
             count: 1,
             first: at,
             at,
@@ -85,7 +87,8 @@ impl Happening {
 
     fn event(&self) -> Event {
         let event = json!({
-            "metadata": {"uid": self.uid, "resourceVersion": self.version.to_string()},
+            "metadata": {"uid": self.uid, "resourceVersion": self.version.to_string(),
+                "labels": self.labels},
             "involvedObject": {"kind": "Pod", "name": self.pod, "namespace": "shop"},
             "reason": self.reason, "type": "Warning", "message": format!("{} {}", self.reason, self.at),
             "count": self.count,

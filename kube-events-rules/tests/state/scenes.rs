@@ -192,6 +192,24 @@ fn pods_of_one_workload_count_together() {
 }
 
 #[test]
+fn events_with_the_same_label_count_together() {
+    let threshold = json!({"count": 2, "within": "10m"});
+    let names = json!(["metadata.labels['shop.example/team']", "metadata.annotations[\"owner\"]"]);
+    let mut world = World::new(&json!([alert(&json!({"threshold": threshold, "groupBy": names}))]));
+    let of = |team: &str, pod: &str, at| Happening {
+        labels: json!({"shop.example/team": team}),
+        ..Happening::new("BackOff", pod, at)
+    };
+    assert!(world.see(of("blue", "web-0", 1)).is_empty());
+    assert!(world.see(of("green", "web-0", 2)).is_empty());
+    assert!(world.see(back_off(3)).is_empty(), "without the label it is a group of its own");
+    let effects = world.see(of("blue", "db-0", 4));
+    let labels = &effects.alerts[0].item.labels;
+    assert_eq!(labels["label_shop_example_team"], "blue");
+    assert_eq!((labels.get("annotation_owner"), labels.get("pod")), (None, None));
+}
+
+#[test]
 fn a_clock_that_is_ahead_closes_no_window() {
     let mut world =
         World::new(&json!([alert(&json!({"threshold": {"count": 3, "within": "1m"}}))]));
