@@ -100,6 +100,8 @@ pub struct RuleFigures {
     pub dropped: u64,
     /// Times that one of them could not be decided.
     pub undecided: u64,
+    /// About how long it took to evaluate them.
+    pub evaluation: Duration,
 }
 
 /// The figures of Rule objects, as many as the ruler is told to tell of.
@@ -107,6 +109,7 @@ pub struct RuleFigures {
 struct Objects {
     told: Arc<Mutex<BTreeMap<RuleLabels, RuleFigures>>>,
     families: [Family<RuleLabels, Counter>; 5],
+    evaluation: Family<RuleLabels, Counter<f64, AtomicU64>>,
 }
 
 /// Figures about one sink, for [`Instrumented`](crate::sink::Instrumented).
@@ -425,6 +428,8 @@ impl Objects {
         for ((name, help), family) in Self::NAMES.into_iter().zip(&self.families) {
             registry.register(name, help, family.clone());
         }
+        let help = "About how long it took to evaluate the rules of an object";
+        registry.register("rule_evaluation_seconds", help, self.evaluation.clone());
     }
 
     fn tell(&self, objects: BTreeMap<RuleLabels, RuleFigures>) {
@@ -433,6 +438,7 @@ impl Objects {
             for family in &self.families {
                 family.remove(labels);
             }
+            self.evaluation.remove(labels);
         }
         for (labels, figures) in &objects {
             for (family, value) in self.families.iter().zip(figures.values()) {
@@ -443,6 +449,12 @@ impl Objects {
                 let counter = family.get_or_create(labels);
                 counter.inc_by(value - counter.get());
             }
+            let seconds = figures.evaluation.as_secs_f64();
+            if self.evaluation.get_or_create(labels).get() > seconds {
+                self.evaluation.remove(labels);
+            }
+            let counter = self.evaluation.get_or_create(labels);
+            counter.inc_by(seconds - counter.get());
         }
         *told = objects;
     }

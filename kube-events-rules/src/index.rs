@@ -17,7 +17,10 @@ mod needles;
 mod scratch;
 mod test;
 
-use std::ops::Range;
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 pub(crate) use self::builder::Builder;
 use self::{
@@ -75,13 +78,30 @@ impl Index {
         fields: &(impl Fields + ?Sized),
         mut found: impl FnMut(usize, Verdict),
     ) {
+        self.look(fields, |scratch, condition| match self.run(condition, fields, scratch) {
+            Verdict::False => {}
+            verdict => found(condition as usize, verdict),
+        });
+    }
+
+    /// Evaluates the conditions, and tells of each that it looks at, in no order, how long that took.
+    pub(crate) fn evaluate_timed(
+        &self,
+        fields: &(impl Fields + ?Sized),
+        mut looked_at: impl FnMut(usize, Verdict, Duration),
+    ) {
+        // To look at a clock takes about as long as to evaluate a condition.
+        let clock = Instant::now().elapsed();
+        self.look(fields, |scratch, condition| {
+            let start = Instant::now();
+            let verdict = self.run(condition, fields, scratch);
+            looked_at(condition as usize, verdict, start.elapsed().saturating_sub(clock));
+        });
+    }
+
+    /// Finds the conditions that may be true or undecided, each once.
+    fn look(&self, fields: &(impl Fields + ?Sized), mut look_at: impl FnMut(&mut Scratch, u32)) {
         scratch::with(self.tests.len(), self.ends.len(), self.needles.len(), |scratch| {
-            let mut look_at = |scratch: &mut Scratch, condition: u32| match self
-                .run(condition, fields, scratch)
-            {
-                Verdict::False => {}
-                verdict => found(condition as usize, verdict),
-            };
             for condition in &self.always {
                 look_at(scratch, *condition);
             }

@@ -35,6 +35,7 @@ mod quota;
 mod quoted;
 mod route;
 mod rule;
+mod sample;
 mod scope;
 mod set;
 mod span;

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -17,7 +18,7 @@ use kube_events_core::{
 
 use crate::{
     Condition, Fields, Limits, Lists, Scope, Subject, Template, Verdict, explain::Explanation,
-    memory::Memory, route::Route,
+    memory::Memory, route::Route, sample,
 };
 
 /// Labels that say where an alert comes from; a rule cannot set them.
@@ -101,6 +102,9 @@ struct Counters {
     fired: AtomicU64,
     suppressed: AtomicU64,
     dropped: AtomicU64,
+    timed: AtomicU64,
+    /// Nanoseconds that the evaluations took which were timed.
+    time: AtomicU64,
     /// Microseconds since 1970 of the latest Event that matched; before 1970 if there was none.
     last_match: AtomicI64,
 }
@@ -121,6 +125,25 @@ pub struct Statistics {
     pub dropped: u64,
     /// The time of the latest Event that it matched.
     pub last_match: Option<Timestamp>,
+    /// How many evaluations of its conditions were timed: those on one of [`Statistics::TIMED_ONE_OF`]
+    /// Events, if they were looked at for it.
+    pub timed: u64,
+    /// How long these took together, less what the clock took. A test that several rules make counts
+    /// for the one that makes it first; to find the conditions that are looked at, and what follows from
+    /// those that hold, counts for none.
+    pub time: Duration,
+}
+
+// === impl Statistics ===
+
+impl Statistics {
+    /// Of so many Events that a thread evaluates, one is timed.
+    pub const TIMED_ONE_OF: u32 = sample::ONE_OF;
+
+    /// About how long it took to evaluate its conditions, on all Events.
+    pub fn evaluation(&self) -> Duration {
+        self.time.saturating_mul(Self::TIMED_ONE_OF)
+    }
 }
 
 // === impl Kind ===
@@ -247,7 +270,7 @@ impl Rule {
 
     /// What it has done since it was first compiled as it is.
     pub fn statistics(&self) -> Statistics {
-        let Counters { fired, suppressed, dropped, last_match, .. } = &*self.counters;
+        let Counters { fired, suppressed, dropped, timed, time, last_match, .. } = &*self.counters;
         let last_match = last_match.load(Ordering::Relaxed);
         Statistics {
             matched: self.matched(),
@@ -258,6 +281,8 @@ impl Rule {
             last_match: (last_match >= 0)
                 .then(|| Timestamp::from_microsecond(last_match).ok())
                 .flatten(),
+            timed: timed.load(Ordering::Relaxed),
+            time: Duration::from_nanos(time.load(Ordering::Relaxed)),
         }
     }
 
@@ -315,6 +340,13 @@ impl Rule {
         if let Some(when) = when.filter(|_| role == Role::Match) {
             self.counters.last_match.fetch_max(when.as_microsecond(), Ordering::Relaxed);
         }
+    }
+
+    /// Counts an evaluation of one of its conditions that was timed.
+    pub(crate) fn count_time(&self, time: Duration) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.counters.timed.fetch_add(1, Ordering::Relaxed);
+        self.counters.time.fetch_add(time, Ordering::Relaxed);
     }
 
     pub(crate) fn count_fired(&self, times: u64) {

@@ -21,6 +21,7 @@ use crate::{
     overlap::Overlaps,
     quota::{Quota, Usage},
     rule::{Holder, Kind, Origin, Role, Rule, is_reserved},
+    sample,
     scope::{SCOPE_LABEL, Scope},
     suggest,
 };
@@ -288,9 +289,10 @@ impl RuleSet {
 
     fn outcome<'a>(&'a self, event: &'a Event, subject: Subject<'a>, counts: bool) -> Outcome<'a> {
         let mut outcome = Outcome { event, found: Vec::new(), undecided: 0 };
+        let timed = counts && sample::is_due();
         for bucket in self.in_scope(event.involved_object().namespace) {
             let before = outcome.found.len();
-            outcome.undecided += bucket.look(event, subject, counts, &mut outcome.found);
+            outcome.undecided += bucket.look(event, subject, counts, timed, &mut outcome.found);
             judge(&mut outcome.found, before, counts);
         }
         outcome
@@ -354,17 +356,18 @@ impl RuleSet {
 
 impl Bucket {
     /// Evaluates the conditions of all rules, adds those that hold, and says how many could not be
-    /// decided. Rules remember what became of it if it counts.
+    /// decided. Rules remember what became of it if it counts, and how long it took if it is timed.
     fn look<'a>(
         &'a self,
         event: &Event,
         subject: Subject<'_>,
         counts: bool,
+        timed: bool,
         found: &mut Vec<Found<'a>>,
     ) -> usize {
         let mut undecided = 0;
         let begin = found.len();
-        self.index.evaluate(&subject, |clause, verdict| {
+        let mut add = |clause: usize, verdict| {
             let Clause { rule, role } = self.clauses[clause];
             let rule = &self.rules[rule as usize];
             if counts {
@@ -375,7 +378,15 @@ impl Bucket {
                 Verdict::Undecided(_) => undecided += 1,
                 Verdict::False => {}
             }
-        });
+        };
+        if timed {
+            self.index.evaluate_timed(&subject, |clause, verdict, time| {
+                self.rules[self.clauses[clause].rule as usize].count_time(time);
+                add(clause, verdict);
+            });
+        } else {
+            self.index.evaluate(&subject, add);
+        }
         if counts && found.len() > begin {
             let when = event.when();
             found[begin..].iter().for_each(|found| found.rule.seen(found.role, when));

@@ -6,7 +6,7 @@ use kube_events_core::{
     crd::{Absence, EventRule, RuleSpec, RuleType, Threshold},
 };
 use kube_events_rules::{
-    ALLOW_LINTS, Builder, ErrorKind, Object, ProblemKind, RuleSet, Scope, Statistics,
+    ALLOW_LINTS, Builder, ErrorKind, Object, ProblemKind, Rule, RuleSet, Scope, Statistics,
 };
 
 fn event(namespace: &str, reason: &str) -> Event {
@@ -370,6 +370,40 @@ fn a_dropped_event_is_hidden_from_the_rules_of_its_scope_and_from_no_others() {
     assert_eq!(dropped.sum::<u64>(), 2);
     let workspace = rules.rules().find(|rule| rule.name() == "workspace").unwrap().statistics();
     assert_eq!((workspace.matched, workspace.fired, workspace.dropped), (2, 1, 1));
+}
+
+#[test]
+fn what_a_rule_takes_is_measured_on_some_events() {
+    let spec = RuleSpec {
+        rules: vec![
+            rule("slow", RuleType::Alert, r#"not message regex "([a-z]+ )*[a-z]+ [0-9]{20}$""#),
+            rule("elsewhere", RuleType::Alert, r#"reason = "Other""#),
+        ],
+        ..RuleSpec::default()
+    };
+    let rules = build(|rules| {
+        rules.add("system", "c", &Scope::Cluster, &spec);
+        rules.add("shop", "n", &Scope::Namespace("shop".into()), &alert("own", "reason exists"));
+    });
+    let event = format!(
+        r#"{{"involvedObject": {{"namespace": "shop"}}, "reason": "x", "message": "{}"}}"#,
+        "broken ".repeat(100)
+    );
+    let event = Event::decode(event.as_bytes()).unwrap();
+    let statistics =
+        |name: &str| rules.rules().find(|rule| rule.name() == name).map(Rule::statistics).unwrap();
+    for _ in 1..Statistics::TIMED_ONE_OF {
+        rules.evaluate(&event);
+    }
+    assert_eq!(["slow", "own"].map(|name| statistics(name).timed), [0, 0]);
+    for _ in 0..=2 * Statistics::TIMED_ONE_OF {
+        rules.evaluate(&event);
+    }
+    assert_eq!(["slow", "own", "elsewhere"].map(|name| statistics(name).timed), [3, 3, 0]);
+    let slow = statistics("slow");
+    assert!(!slow.time.is_zero());
+    assert_eq!(slow.evaluation(), slow.time * Statistics::TIMED_ONE_OF);
+    assert_eq!(statistics("slow").matched, u64::from(3 * Statistics::TIMED_ONE_OF));
 }
 
 #[test]

@@ -535,6 +535,7 @@ fn figures(memory: &Memory) -> BTreeMap<RuleLabels, RuleFigures> {
         figures.suppressed += done.suppressed;
         figures.dropped += done.dropped;
         figures.undecided += done.undecided;
+        figures.evaluation += done.evaluation();
     }
     let labelled = |((namespace, name), figures)| (RuleLabels::new(namespace, name), figures);
     objects.into_iter().take(memory.measured).map(labelled).collect()
