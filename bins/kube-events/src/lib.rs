@@ -25,7 +25,7 @@ pub use completions::CompletionsOptions;
 pub use demo::DemoOptions;
 pub use rules::{
     CheckOptions, DefaultsOptions, EvalOptions, EventApi, ExplainOptions, Format, ReplayOptions,
-    RulesCommand, RulesOptions, TestOptions,
+    RulesCommand, RulesOptions, TestOptions, TestReport, test_rules,
 };
 pub use run::{RunOptions, SinkArgument};
 pub use upgrade::UpgradeOptions;

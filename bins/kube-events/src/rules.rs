@@ -29,7 +29,7 @@ pub use self::{
     explain::ExplainOptions,
     replay::ReplayOptions,
     source::RulesOptions,
-    test::TestOptions,
+    test::{TestOptions, TestReport, test_rules},
 };
 
 /// What can be done with rules.

@@ -87,6 +87,11 @@ impl File {
         Ok(Self { name: "<stdin>".to_owned(), path: None, bytes })
     }
 
+    /// A text that is in no file.
+    pub(super) fn of_text(name: &str, text: &str) -> Self {
+        Self { name: name.to_owned(), path: None, bytes: text.as_bytes().to_vec() }
+    }
+
     pub(super) fn text(&self) -> Result<&str, Box<Finding>> {
         str::from_utf8(&self.bytes).map_err(|error| {
             let place = error.valid_up_to();

@@ -70,6 +70,15 @@ Examples:
   kube-events rules test rules-test.yaml
   kube-events rules test tests/ --junit results.xml";
 
+/// What `rules test` says of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestReport {
+    /// What it prints. Colours are in it.
+    pub text: String,
+    /// What `--junit` writes.
+    pub junit: String,
+}
+
 /// The results of one file.
 #[derive(Debug)]
 struct Tested {
@@ -87,7 +96,8 @@ enum Outcome {
 }
 
 pub(super) fn run(options: &TestOptions) -> anyhow::Result<ExitCode> {
-    let files: Vec<_> = files::read(&options.files)?.iter().map(Tested::of).collect();
+    let files = files::read(&options.files)?;
+    let files: Vec<_> = files.iter().map(|file| Tested::of(file, files::read)).collect();
     let mut stdout = anstream::stdout();
     for file in &files {
         stdout.write_all(file.text().as_bytes())?;
@@ -99,6 +109,15 @@ pub(super) fn run(options: &TestOptions) -> anyhow::Result<ExitCode> {
     }
     let bad = files.iter().any(|file| file.failures() + file.errors() > 0);
     Ok(ExitCode::from(u8::from(bad)))
+}
+
+/// Carries tests out as `rules test` does, without a file: `rules` is read in the place of those that the
+/// tests name in `ruleFiles`.
+pub fn test_rules(tests: &str, rules: &str) -> TestReport {
+    let read = |_: &[PathBuf]| Ok(vec![File::of_text("rules.yaml", rules)]);
+    let tested = [Tested::of(&File::of_text("tests.yaml", tests), read)];
+    let text = format!("{}{}\n", tested[0].text(), summary(&tested));
+    TestReport { text, junit: junit::report(&tested) }
 }
 
 fn summary(files: &[Tested]) -> String {
@@ -118,8 +137,9 @@ fn summary(files: &[Tested]) -> String {
 // === impl Tested ===
 
 impl Tested {
-    fn of(file: &File) -> Self {
-        let results = match Prepared::read(file) {
+    /// Carries out the tests of a file. `rules` reads the files that it names.
+    fn of(file: &File, rules: impl FnOnce(&[PathBuf]) -> anyhow::Result<Vec<File>>) -> Self {
+        let results = match Prepared::read(file, rules) {
             Ok(prepared) => prepared.results(file),
             Err(mistake) => vec![(file.name.clone(), Outcome::Mistaken(mistake))],
         };
@@ -167,7 +187,7 @@ fn plain(failure: &Failure) -> String {
 /// A file of tests, with its rules.
 struct Prepared {
     tests: Vec<Test>,
-    rules: Written,
+    rules: RuleSet,
     alert_duration: SignedDuration,
 }
 
@@ -184,13 +204,16 @@ struct Written {
 impl Prepared {
     /// # Errors
     /// What is wrong with the file or with its rules, drawn.
-    fn read(file: &File) -> Result<Self, String> {
+    fn read(
+        file: &File,
+        rules: impl FnOnce(&[PathBuf]) -> anyhow::Result<Vec<File>>,
+    ) -> Result<Self, String> {
         let text = file.text().map_err(|finding| finding.to_string())?;
         let read: TestFile =
             serde_saphyr::from_str(text).map_err(|error| yaml::report(&file.name, &error))?;
         let folder = file.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let paths: Vec<_> = read.rule_files.iter().map(|path| folder.join(path)).collect();
-        let files = files::read(&paths)
+        let files = rules(&paths)
             .map_err(|error| format!("error: {error:#}\n  --> {}, ruleFiles", file.name))?;
         let mut documents = Vec::new();
         for rules in files {
@@ -204,16 +227,15 @@ impl Prepared {
             files: documents,
         };
         let alert_duration = SignedDuration::try_from(read.alert_duration.0).unwrap_or_default();
-        let prepared = Self { tests: read.tests, rules, alert_duration };
-        prepared.rules.check(&file.name)?;
+        let prepared =
+            Self { tests: read.tests, rules: rules.checked(&file.name)?, alert_duration };
         prepared.check_names(file)?;
         Ok(prepared)
     }
 
     fn results(&self, file: &File) -> Vec<(String, Outcome)> {
         let result = |test: &Test| {
-            // What a rule counts is its own in each test.
-            let outcome = match play(test, &self.rules.compile(), self.alert_duration) {
+            let outcome = match play(test, &self.rules, self.alert_duration) {
                 Ok(failures) if failures.is_empty() => Outcome::Passed,
                 Ok(failures) => Outcome::Failed(failures),
                 Err(Mistake(place, message)) => Outcome::Mistaken(drawn(file, place, &message)),
@@ -225,8 +247,7 @@ impl Prepared {
 
     /// A name that is mistyped would be a test that fails for a reason that is hard to see.
     fn check_names(&self, file: &File) -> Result<(), String> {
-        let rules = self.rules.compile();
-        let known: BTreeSet<_> = rules.rules().map(Rule::name).collect();
+        let known: BTreeSet<_> = self.rules.rules().map(Rule::name).collect();
         let expectations = self.tests.iter().flat_map(|test| &test.expect);
         let names = expectations.flat_map(|it| {
             let alerts = it.alerts.iter().map(|it| &it.rule);
@@ -268,7 +289,7 @@ impl Written {
 
     /// # Errors
     /// Those of the rules that do not count.
-    fn check(&self, name: &str) -> Result<(), String> {
+    fn checked(&self, name: &str) -> Result<RuleSet, String> {
         let found = self.files.iter().flat_map(|(file, documents)| {
             let found = documents.iter().map(|it| findings(file, it, self.namespaces()));
             found.collect::<Vec<_>>().into_iter().flatten()
@@ -277,10 +298,11 @@ impl Written {
         if !errors.is_empty() {
             return Err(errors.join("\n"));
         }
-        let there_are_some = self.compile().rules().next().is_some();
+        let rules = self.compile();
+        let there_are_some = rules.rules().next().is_some();
         let message =
             "there is no rule to test: name files in `ruleFiles`, or set `defaults: true`";
-        if there_are_some { Ok(()) } else { Err(format!("error: {message}\n  --> {name}")) }
+        if there_are_some { Ok(rules) } else { Err(format!("error: {message}\n  --> {name}")) }
     }
 }
 
@@ -296,4 +318,29 @@ fn drawn(file: &File, place: Location, message: &str) -> String {
         "error: {message}\n{margin}--> {}:{line}:{column}\n{margin} |\n{number} | {text}\n{margin} | {before}^",
         file.name
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last line of what is said of a test of one rule.
+    fn tested(events: &str, expect: &str) -> String {
+        let rules = "rules: [{name: Often, enable: true, type: alert, condition: reason = \"BackOff\", \
+            threshold: {count: 3, within: 10m}}]";
+        let tests = format!("tests: [{{name: often, events: [{events}], expect: [{expect}]}}]");
+        let TestReport { text, .. } = test_rules(&tests, rules);
+        anstream::adapter::strip_str(text.lines().last().unwrap_or_default()).to_string()
+    }
+
+    #[test]
+    fn tests_can_be_carried_out_without_files() {
+        let event = "{at: 0s, reason: BackOff, object: Pod/shop/web-0}";
+        let expect = |alerts: &str| format!("{{at: 1m, alerts: [{alerts}]}}");
+        let thrice = [event; 3].join(", ");
+        let passed = "1 test: 1 passed, 0 failed";
+        assert_eq!(tested(&thrice, &expect("{rule: Often}")), passed);
+        assert_eq!(tested(event, &expect("")), passed);
+        assert_eq!(tested(event, &expect("{rule: Often}")), "1 test: 0 passed, 1 failed");
+    }
 }
