@@ -68,6 +68,7 @@ pub use scope::{SCOPE_LABEL, Scope, ScopeError, WORKSPACE_LABEL};
 pub use set::{ALLOW_LINTS, Builder, Object, Outcome, Problem, ProblemKind, RuleSet, lint_names};
 pub use span::Span;
 pub use subject::Subject;
+pub use suggest::nearest;
 pub use template::{RenderError, Template};
 pub use value::Value;
 pub use verdict::{Reason, Verdict};

@@ -85,8 +85,8 @@ fn nearest_field(name: &str) -> Option<String> {
     nearest(name, Field::ALL.iter().map(|field| field.name())).map(str::to_owned)
 }
 
-/// The one of some names that differs least from another, if it differs little.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// The one of some names that differs least from another, if it differs little: what was probably meant.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_ascii_lowercase();
     let distances =
         known.map(|known| (damerau_levenshtein(&lower, &known.to_ascii_lowercase()), known));

@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use clap::Args;
 use jiff::SignedDuration;
 use kube_events_daemon::yaml;
-use kube_events_rules::{Rule, RuleSet, Scope, WORKSPACE_LABEL, default_rules};
+use kube_events_rules::{Rule, RuleSet, Scope, WORKSPACE_LABEL, default_rules, nearest};
 use serde_saphyr::{Location, Spanned};
 
 use self::{
@@ -256,7 +256,9 @@ impl Prepared {
         });
         for Spanned { value, referenced, .. } in names {
             if !known.contains(&**value) {
-                let message = format!("no rule that counts is called `{value}`");
+                let near = nearest(value, known.iter().copied());
+                let near = near.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
+                let message = format!("no rule that counts is called `{value}`{near}");
                 return Err(drawn(file, *referenced, &message));
             }
         }
