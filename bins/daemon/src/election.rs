@@ -106,7 +106,7 @@ impl Candidate {
         Self { address: Some(address), ..self }
     }
 
-    /// Has the Lease go when this object goes.
+    /// Has the Lease go when this object goes, if it is this candidate that creates it.
     #[must_use]
     pub fn owner(self, owner: OwnerReference) -> Self {
         Self { owner: Some(owner), ..self }
@@ -138,7 +138,7 @@ impl Candidate {
 
     async fn attempt(&self, seen: &mut Option<Seen>) -> Result<Option<Lease>, kube::Error> {
         let Some(lease) = self.leases.get_opt(&self.name).await? else {
-            return won(self.leases.create(&PostParams::default(), &self.lease(None)).await);
+            return won(self.write(None).await);
         };
         let version = lease.metadata.resource_version.clone();
         let spec = lease.spec.as_ref();
@@ -164,8 +164,16 @@ impl Candidate {
             }
             self.leader.send_replace(None);
         }
-        let next = self.lease(Some(&lease));
-        won(self.leases.replace(&self.name, &PostParams::default(), &next).await)
+        won(self.write(Some(&lease)).await)
+    }
+
+    /// Writes that this one leads: in place of what the Lease held, or as a new one.
+    async fn write(&self, held: Option<&Lease>) -> Result<Lease, kube::Error> {
+        let (next, params) = (self.lease(held), PostParams::default());
+        match held {
+            Some(_) => self.leases.replace(&self.name, &params, &next).await,
+            None => self.leases.create(&params, &next).await,
+        }
     }
 
     /// Notes where another one that leads is reached.
@@ -199,7 +207,7 @@ impl Candidate {
         }
     }
 
-    /// What others wrote into the Lease's metadata, with this one's address and owner.
+    /// What others wrote into the Lease's metadata, with this one's address, and its owner if it is new.
     fn metadata(&self, held: Option<&Lease>) -> ObjectMeta {
         let mut metadata = held.map(|lease| lease.metadata.clone()).unwrap_or_default();
         metadata.name = Some(self.name.clone());
@@ -207,10 +215,10 @@ impl Candidate {
         let annotations = metadata.annotations.get_or_insert_default();
         annotations.remove(ADDRESS);
         annotations.extend(self.address.clone().map(|address| (ADDRESS.to_owned(), address)));
-        let owners = metadata.owner_references.get_or_insert_default();
-        // Who changes owners has to have more rights in some clusters, so they are left as they are.
-        let missing = self.owner.iter().find(|own| owners.iter().all(|it| it.uid != own.uid));
-        owners.extend(missing.cloned());
+        // Who changes owners has to have more rights in some clusters: only a new Lease gets one.
+        if held.is_none() {
+            metadata.owner_references = self.owner.clone().map(|owner| vec![owner]);
+        }
         metadata
     }
 
@@ -236,28 +244,31 @@ impl Candidate {
         }
     }
 
-    /// Says once more that this one leads; tries until the API server has taken it.
+    /// Says once more that this one leads, in a new Lease if somebody deleted it; tries until the API server
+    /// has taken it.
     ///
     /// # Errors
     ///
     /// If another one leads.
     async fn renew(&self, held: &Lease) -> anyhow::Result<Lease> {
-        let mut held = held.clone();
+        let mut held = Some(held.clone());
         let mut pause = self.times.renew;
         loop {
             sleep(std::mem::replace(&mut pause, self.times.retry)).await;
-            let next = self.lease(Some(&held));
-            let params = PostParams::default();
-            let renewal = self.leases.replace(&self.name, &params, &next);
+            let renewal = self.write(held.as_ref());
             match timeout(self.times.renew, renewal).await {
                 Ok(Ok(renewed)) => return Ok(renewed),
+                Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
+                    held = None;
+                    pause = Duration::ZERO;
+                }
                 Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
                     let Ok(now) = self.leases.get(&self.name).await else { continue };
                     let holder = now.spec.as_ref().and_then(|it| it.holder_identity.clone());
                     if holder.as_deref() != Some(&self.identity) {
                         bail!("the lease {} was lost to {}", self.name, holder.unwrap_or_default());
                     }
-                    held = now;
+                    held = Some(now);
                 }
                 Ok(Err(error)) => warn!(%error, lease = self.name, "cannot renew the lease"),
                 Err(_) => {
@@ -342,6 +353,35 @@ mod tests {
         assert_eq!(metadata["annotations"], annotations);
         assert_eq!(metadata["labels"], json!({"team": "sre"}));
         assert_eq!(metadata["ownerReferences"].as_array().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_has_no_right_to_change_owners_can_lead() {
+        let (server, client) = cluster().await;
+        let owner = OwnerReference { uid: "gone".to_owned(), ..OwnerReference::default() };
+        let first = Candidate::new(&client, "logging", "lease");
+        first.lead().await;
+        first.release().await.unwrap();
+        Candidate::new(&client, "logging", "lease").owner(owner).lead().await;
+        let [lease] = server.list("Lease").unwrap().try_into().unwrap();
+        assert_eq!(lease["metadata"].get("ownerReferences"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_whose_lease_was_deleted_makes_a_new_one() {
+        let (server, client) = cluster().await;
+        let candidate = Candidate::new(&client, "logging", "lease");
+        let lease = candidate.lead().await;
+        let [held] = server.list("Lease").unwrap().try_into().unwrap();
+        server.delete("Lease", "logging", "lease").unwrap();
+        let renewed = candidate.renew(&lease).await.unwrap();
+        let [made] = server.list("Lease").unwrap().try_into().unwrap();
+        assert_ne!(made["metadata"]["uid"], held["metadata"]["uid"]);
+        assert_eq!(renewed.metadata.uid.as_deref(), made["metadata"]["uid"].as_str());
+        // Of two that do so at a time only one still leads.
+        server.delete("Lease", "logging", "lease").unwrap();
+        Candidate::new(&client, "logging", "lease").lead().await;
+        assert!(candidate.renew(&renewed).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
