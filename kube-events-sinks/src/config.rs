@@ -10,6 +10,8 @@ mod stdout;
 mod webhook;
 
 use std::{collections::HashMap, fmt, path::Path, sync::Arc};
+#[cfg(any(feature = "alertmanager", feature = "webhook"))]
+use std::{fs, path::PathBuf};
 
 use kube_events_core::{
     Alert, Event, Notification,
@@ -91,6 +93,7 @@ pub struct Context {
     #[cfg(feature = "kubernetes")]
     pub client: Option<kube::Client>,
     suppressed: Option<OnSuppressed>,
+    needs_files: bool,
 }
 
 type OnSuppressed = Arc<dyn Fn(&str, usize) + Send + Sync>;
@@ -119,6 +122,31 @@ impl Context {
     #[must_use]
     pub fn on_suppressed(self, suppressed: impl Fn(&str, usize) + Send + Sync + 'static) -> Self {
         Self { suppressed: Some(Arc::new(suppressed)), ..self }
+    }
+
+    /// Refuses settings that name a token's or password's file that cannot be read, or a file to be
+    /// written in a folder that is not there. Otherwise that is found out when there is something to
+    /// send, and tried again, so that the other sinks need not wait for it.
+    #[must_use]
+    pub fn needs_files(self) -> Self {
+        Self { needs_files: true, ..self }
+    }
+
+    #[cfg(any(feature = "alertmanager", feature = "webhook"))]
+    fn check_files(
+        &self,
+        bearer_token: Option<&PathBuf>,
+        basic_auth: Option<&BasicAuth>,
+    ) -> Result<(), ConfigError> {
+        let password = basic_auth.and_then(|basic| basic.password_file.as_ref());
+        for (field, path) in
+            [("bearerTokenFile", bearer_token), ("basicAuth.passwordFile", password)]
+        {
+            let Some(path) = path.filter(|_| self.needs_files) else { continue };
+            fs::read(path)
+                .map_err(|error| ConfigError::new(field, format!("{}: {error}", path.display())))?;
+        }
+        Ok(())
     }
 
     #[cfg(feature = "alertmanager")]

@@ -167,6 +167,46 @@ async fn a_lane_has_more_time_than_a_request() {
 }
 
 #[tokio::test]
+async fn files_have_to_be_there_for_who_needs_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let there = folder.path().join("there");
+    fs::write(&there, "open sesame").unwrap();
+    let there = there.display();
+    let told = |flow: &str, context: &Context| {
+        let built = parse::<RulerSinks>(&sinks(flow)).build(context);
+        built.err().map(|error| error.to_string())
+    };
+    let context = Context::default().needs_files();
+    for (place, sink, field) in [
+        (
+            "webhooks[0]",
+            "webhooks: [{type: alert, url: 'http://a', bearerTokenFile: FILE}]",
+            "bearerTokenFile",
+        ),
+        (
+            "alertmanagers[0]",
+            "alertmanagers: [{urls: ['http://a'], basicAuth: {username: u, passwordFile: FILE}}]",
+            "basicAuth.passwordFile",
+        ),
+    ] {
+        let missing = sink.replace("FILE", "/nowhere/secret");
+        let wanted = format!(
+            "sinks.{place}.{field}: /nowhere/secret: No such file or directory (os error 2)"
+        );
+        assert_eq!(told(&missing, &context), Some(wanted));
+        assert_eq!(told(&missing, &Context::default()), None);
+        assert_eq!(told(&sink.replace("FILE", &there.to_string()), &context), None);
+    }
+    let wanted = "sinks.files[0].path: there is no folder /nowhere";
+    assert_eq!(
+        told("files: [{type: alert, path: /nowhere/log}]", &context).as_deref(),
+        Some(wanted)
+    );
+    assert_eq!(told(&format!("files: [{{type: alert, path: {there}.log}}]"), &context), None);
+    assert_eq!(told("files: [{type: alert, path: log}]", &context), None);
+}
+
+#[tokio::test]
 async fn a_mistake_of_an_exporter_s_is_told_with_its_field() {
     for (flow, expected) in [
         ("webhooks: [{}]", "sinks.webhooks[0]: exactly one of url and service has to be set"),

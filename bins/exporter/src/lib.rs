@@ -46,11 +46,14 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let metrics = PipelineMetrics::register(&mut registry);
     let config_metrics = ConfigMetrics::register(&mut registry);
     let (sender, mut settings) = watch::channel(Arc::new(Settings::default()));
-    let context = Context::default().client(client.clone());
+    let mut context = Context::default().client(client.clone());
     let api = options.event_version.into();
     let of_client = client.clone();
     let file = ConfigFile::open(&options.config_file, config_metrics, move |config| {
-        let (client, context, sender) = (of_client.clone(), context.clone(), sender.clone());
+        let (client, sender) = (of_client.clone(), sender.clone());
+        // What is in force works better than what names a Secret that only newer pods have, or none.
+        let later = context.clone().needs_files();
+        let context = std::mem::replace(&mut context, later);
         async move {
             check_selectors(api, &config)?;
             let settings = Settings::new(config, &context)?;

@@ -166,6 +166,12 @@ async fn a_bad_configuration_never_replaces_a_good_one() {
         ("field", "fieldSelector", json!("no.such.field=a")),
         ("folder", "checkpoint", json!({"file": "/no/such/folder/checkpoint"})),
         ("key", "sink", json!({})),
+        (
+            "token",
+            "sinks",
+            json!({"webhooks": [{"url": receiver.url(), "bearerTokenFile": "/no/such/token"}]}),
+        ),
+        ("archive", "sinks", json!({"files": [{"path": "/no/such/folder/events.json"}]})),
     ] {
         let mut bad = good.clone();
         bad[key] = value;

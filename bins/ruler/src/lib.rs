@@ -59,10 +59,12 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let metrics = RulerMetrics::register(&mut registry);
     let config_metrics = ConfigMetrics::register(&mut registry);
     let (sender, mut settings) = watch::channel(Arc::new(Settings::default()));
-    let context = context(&client, &metrics);
+    let mut context = context(&client, &metrics);
     let file =
         ConfigFile::open(&options.config_file, config_metrics, move |config: RulerConfig| {
             let settings = Settings::new(config, &context);
+            // What is in force works better than what names a Secret that only newer pods have, or none.
+            context = context.clone().needs_files();
             let applied = settings.map(|settings| drop(sender.send_replace(Arc::new(settings))));
             std::future::ready(applied).boxed()
         })

@@ -36,6 +36,7 @@ pub(super) fn lane(
         return Err(ConfigError::new("maxAlertAge", "every alert is older when it is sent"));
     }
     refuse_secrets(sink.bearer_token.as_ref(), sink.basic_auth.as_ref(), sink.tls.as_ref())?;
+    context.check_files(sink.bearer_token_file.as_ref(), sink.basic_auth.as_ref())?;
     let options = AlertmanagerOptions::from(sink);
     let (target, alertmanager) = match (&sink.namespace, &sink.name, sink.urls.as_slice()) {
         (None, None, [_, ..]) => at_urls(sink, &options)?,

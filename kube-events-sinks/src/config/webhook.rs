@@ -24,6 +24,7 @@ pub(super) fn lane<T: Encode>(
         return Err(ConfigError::new("timeout", "leaves no time for an answer"));
     }
     refuse_secrets(sink.bearer_token.as_ref(), sink.basic_auth.as_ref(), sink.tls.as_ref())?;
+    context.check_files(sink.bearer_token_file.as_ref(), sink.basic_auth.as_ref())?;
     let options = WebhookOptions::from(sink);
     // An empty URL is none, as before.
     match (sink.url.as_deref().filter(|url| !url.trim().is_empty()), &sink.service) {
