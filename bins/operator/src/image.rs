@@ -1,5 +1,9 @@
 //! Which image the pods run.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use crate::children::Invalid;
 
 /// The image that the pods run, and why.
@@ -31,11 +35,18 @@ pub(crate) fn choose(asked: Option<&str>, default: &str) -> Result<Image, Invali
     Ok(Image { name: name.to_owned(), replaced })
 }
 
-/// Whether it has letters that names of images have, and no part that is empty:
-/// <https://github.com/distribution/reference>.
+/// Whether it follows the grammar of <https://github.com/distribution/reference>.
 fn is_name(image: &str) -> bool {
-    let letter = |it: char| it.is_ascii_alphanumeric() || "._-:@[]".contains(it);
-    image.split('/').all(|part| !part.is_empty() && part.chars().all(letter))
+    static NAME: LazyLock<Regex> = LazyLock::new(|| {
+        let part = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?";
+        let domain = format!(r"(?:{part}(?:\.{part})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?");
+        let path = r"[a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*";
+        let tag = r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}";
+        let digest = r"[a-zA-Z][a-zA-Z0-9]*(?:[-_+.][a-zA-Z][a-zA-Z0-9]*)*:[0-9a-fA-F]{32,}";
+        let name = format!(r"^(?-u)(?:{domain}/)?{path}(?::{tag})?(?:@{digest})?$");
+        Regex::new(&name).expect("it is well-formed")
+    });
+    NAME.is_match(image)
 }
 
 fn is_former(image: &str) -> bool {
@@ -62,7 +73,15 @@ mod tests {
 
     #[test]
     fn any_other_image_is_what_its_author_wants() {
-        for image in ["kube-events/exporter:v1", "registry.example/mine/kube-events-exporter:1"] {
+        let digest = format!("registry.example/a@sha256:{}", "0a".repeat(32));
+        for image in [
+            "kube-events/exporter:v1",
+            "registry.example/mine/kube-events-exporter:1",
+            "Registry.example:5000/my_team/a--b/c__d.e:1.0_rc-1",
+            "[::1]:5000/a",
+            "localhost/a:B",
+            &digest,
+        ] {
             assert_eq!(choose(Some(image), "ours:1").unwrap().name, image);
         }
         for none in [None, Some(""), Some("  ")] {
@@ -73,7 +92,17 @@ mod tests {
 
     #[test]
     fn what_no_image_can_be_called_is_refused() {
-        for image in ["not an image", "a//b", "a/b:\u{e4}", "https://registry.example/a"] {
+        for image in [
+            "not an image",
+            "a//b",
+            "a/b:\u{e4}",
+            "https://registry.example/a",
+            "a:b:c",
+            "Foo/Bar:x",
+            "a/-b",
+            "a/b:",
+            "a@sha256:abc",
+        ] {
             let told = choose(Some(image), "ours:1").unwrap_err().to_string();
             assert_eq!(told, format!("image: {image:?} cannot be the name of an image"));
         }

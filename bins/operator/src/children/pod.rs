@@ -1,7 +1,7 @@
 //! The pods of an exporter or a ruler: `Deployment`, `ConfigMap`, `ServiceAccount`, and what keeps
 //! them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -187,7 +187,9 @@ fn spread(parent: &Parent<'_>) -> Result<Value, Invalid> {
 /// When there are two; an API server says so in words that do not name the field.
 fn check_unique(field: &str, key: &str, items: &[Value]) -> Result<(), Invalid> {
     let mut seen = BTreeSet::new();
-    match items.iter().filter_map(|item| item[key].as_str()).find(|value| !seen.insert(*value)) {
+    let mut values = items.iter().filter_map(|item| item[key].as_str());
+    // It is the same folder, whether or not there is a slash behind it.
+    match values.find(|&value| !seen.insert(Path::new(value).components().as_path())) {
         None => Ok(()),
         Some(value) => Err(Invalid(format!(
             "{field}: there are two with the {key} {value}, of which one may be the operator's own: \
