@@ -53,8 +53,12 @@ const CONCURRENCY: u16 = 4;
 /// How often an object is looked at though nothing is known to have changed.
 const RESYNC: Duration = Duration::from_secs(600);
 
-/// When an object whose children could not be written is looked at again.
+/// When an object is looked at again for which the API server failed.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// When an object is looked at again that cannot be as it asks, until somebody does something about it.
+/// Whoever has its name may let go of it, and a namespace or a right may come; nobody tells.
+const TROUBLE: Duration = Duration::from_secs(30);
 
 /// What all reconciliations share.
 pub(crate) struct Context {
@@ -227,7 +231,8 @@ impl Context {
             Ok(desired) => {
                 let (mut done, mut taken) = (Vec::new(), Vec::new());
                 let mut errors = Vec::new();
-                self.reclaim(&owner).await?;
+                let reclaimed = self.reclaim(&owner, &mut errors).await;
+                self.tell(object, "Reclaimed", &reclaimed).await;
                 for child in &desired.children {
                     match apply::apply(&self.client, &owner, child, &self.roles).await {
                         Ok(Outcome::Unchanged) => {}
@@ -248,7 +253,7 @@ impl Context {
                     return Err(errors.swap_remove(unanswered).into());
                 }
                 let trouble = trouble_of(&errors);
-                failed = errors.into_iter().find(|error| matches!(error, ApplyError::Api { .. }));
+                failed = errors.into_iter().find(passes);
                 trouble
             }
         };
@@ -259,11 +264,10 @@ impl Context {
                 let (kind, place) =
                     ("Deployment".to_owned(), format!("{namespace}/{}", owner.name));
                 let error = ApplyError::Api { kind, place, source };
-                if error.is_unanswered() || reason(&error) == status::API_SERVER {
+                if error.is_unanswered() || passes(&error) {
                     return Err(error.into());
                 }
                 trouble = trouble.or_else(|| trouble_of(std::slice::from_ref(&error)));
-                failed = failed.or(Some(error));
                 (None, false)
             }
         };
@@ -283,8 +287,7 @@ impl Context {
         self.publish(&api, object, &next).await?;
         match (failed, trouble) {
             (Some(error), _) => Err(error.into()),
-            // Whoever has the name may let go of it, and a namespace may come; nobody tells.
-            (None, Some(_)) => Ok(Action::requeue(RETRY * 6)),
+            (None, Some(_)) => Ok(Action::requeue(TROUBLE)),
             (None, None) => Ok(Action::requeue(RESYNC)),
         }
     }
@@ -348,17 +351,23 @@ impl Context {
         }
     }
 
-    /// Takes from a younger namesake what it got before the older object was seen.
-    async fn reclaim(&self, owner: &Owner) -> Result<(), ApplyError> {
-        let Some(younger) = self.namesake(owner) else { return Ok(()) };
+    /// Takes from a younger namesake what it got before the older object was seen. Tells what that was,
+    /// and adds to the `errors`.
+    async fn reclaim(&self, owner: &Owner, errors: &mut Vec<ApplyError>) -> Vec<String> {
+        let Some(younger) = self.namesake(owner) else { return Vec::new() };
+        let (kind, name) = (younger.owner.kind, &younger.owner.name);
+        let mut done = Vec::new();
         for child in &younger.children {
-            if apply::release(&self.client, &younger.owner, child).await? == Outcome::Deleted {
-                let (kind, name) = (younger.owner.kind, &younger.owner.name);
-                info!(kind, name, "deleted {}: an older object has the name", child.describe());
-                self.metrics.wrote(kind, 1);
+            match apply::release(&self.client, &younger.owner, child).await {
+                Ok(Outcome::Deleted) => {
+                    done.push(format!("Deleted {} of the younger {kind} {name}", child.describe()));
+                    self.metrics.wrote(kind, 1);
+                }
+                Ok(_) => {}
+                Err(error) => errors.push(error),
             }
         }
-        Ok(())
+        done
     }
 
     /// Tells of what was done, as an Event of the object and in the log. Events of one reason become
@@ -461,7 +470,6 @@ fn within_kind(client: &Client, settings: &Settings, kind: &ApiResource) -> Api<
 /// First what keeps the pods from being as the spec says; of that, and of the rest, first what somebody
 /// has to do something about.
 fn trouble_of(errors: &[ApplyError]) -> Option<Trouble> {
-    let passes = |error: &ApplyError| reason(error) == status::API_SERVER;
     let mut errors: Vec<_> = errors.iter().collect();
     errors.sort_by_key(|error| (!error.blocks(), passes(error)));
     let first = errors.first()?;
@@ -471,6 +479,11 @@ fn trouble_of(errors: &[ApplyError]) -> Option<Trouble> {
     let told = errors.iter().filter(|error| reason == status::API_SERVER || !passes(error));
     let message = told.map(ToString::to_string).collect::<Vec<_>>().join("; ");
     Some(Trouble { reason, message, blocks })
+}
+
+/// Whether it may be otherwise soon, though nobody does anything about it.
+fn passes(error: &ApplyError) -> bool {
+    reason(error) == status::API_SERVER
 }
 
 fn reason(error: &ApplyError) -> &'static str {

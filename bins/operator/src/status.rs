@@ -53,6 +53,9 @@ pub(crate) const REFUSED: &str = "Refused";
 /// The reason of a Deployment whose pods do not become ready.
 const LATE: &str = "ProgressDeadlineExceeded";
 
+/// The reason of a Deployment whose pods have all been ready since it was changed.
+const ROLLED_OUT: Option<&str> = Some("NewReplicaSetAvailable");
+
 /// The longest message that is shown; more is cut off.
 const MAX_MESSAGE: usize = 4096;
 
@@ -191,7 +194,7 @@ fn progressing(deployment: Option<&Deployment>, trouble: Option<&Trouble>) -> Fi
     let blocked = trouble.is_some_and(|trouble| trouble.blocks);
     let rolling = deployment.map_or(!blocked, is_rolling);
     let (reason, message) = match (rolling, blocked) {
-        (true, _) => ("RollingOut", "the pods are being replaced"),
+        (true, _) => ("RollingOut", "the pods are being replaced, and not all new ones are ready"),
         (false, true) => ("Blocked", "the spec is not in force, see Degraded"),
         (false, false) => ("Settled", "the Deployment is rolled out"),
     };
@@ -209,7 +212,17 @@ fn is_rolling(deployment: &Deployment) -> bool {
     let updated = status.and_then(|status| status.updated_replicas).unwrap_or(0);
     let total = status.and_then(|status| status.replicas).unwrap_or(0);
     let asked = asked(Some(deployment));
-    seen != deployment.metadata.generation || updated < asked || total > updated
+    seen != deployment.metadata.generation
+        || updated < asked
+        || total > updated
+        || condition(deployment, "Progressing")
+            .is_some_and(|told| told.reason.as_deref() != ROLLED_OUT)
+}
+
+/// What a Deployment tells of itself under this name.
+fn condition<'a>(deployment: &'a Deployment, kind: &str) -> Option<&'a DeploymentCondition> {
+    let conditions = deployment.status.as_ref()?.conditions.as_deref()?;
+    conditions.iter().find(|held| held.type_.as_deref() == Some(kind))
 }
 
 /// Why pods do not come, as the Deployment tells it.
@@ -341,6 +354,20 @@ mod tests {
         assert!(!is_available(Some(&settled)) && !is_available(None));
         assert_eq!(holds(&settled, "Progressing"), "False Settled");
         assert_eq!(holds(&settled, "Degraded"), "False AsExpected");
+    }
+
+    #[test]
+    fn pods_that_were_never_ready_are_not_called_settled() {
+        let progressing = |reason| {
+            let told = json!({
+                "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2,
+                "conditions": [{"type": "Progressing", "status": "True", "reason": reason}],
+            });
+            holds(&of(&deployment(&told), None, None), "Progressing")
+        };
+        assert_eq!(progressing("ReplicaSetUpdated"), "True RollingOut");
+        assert_eq!(progressing(LATE), "True RollingOut");
+        assert_eq!(progressing("NewReplicaSetAvailable"), "False Settled");
     }
 
     #[test]

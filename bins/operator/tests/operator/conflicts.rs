@@ -139,8 +139,14 @@ async fn an_older_object_that_is_seen_later_gets_the_children() {
     created("Ruler");
     let _operator = cluster.started().await;
     assert!(cluster.has("Service", "events"));
+    cluster.server.deny("delete", "", "services");
     created("Exporter");
     cluster.pass(MINUTE).await;
+    assert_eq!(cluster.condition("Exporter", "events", "Degraded"), "MissingRights");
+    assert!(cluster.has("Service", "events"));
+    cluster.server.allow_everything();
+    cluster.pass(MINUTE).await;
+    assert_told(&cluster, "Deleted Service events of the younger Ruler events");
     let owner = cluster.get("Deployment", "events")["metadata"]["ownerReferences"][0].clone();
     assert_eq!(owner["kind"], "Exporter");
     assert_eq!(cluster.condition("Exporter", "events", "Degraded"), "!AsExpected");

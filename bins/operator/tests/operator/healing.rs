@@ -92,6 +92,24 @@ async fn a_right_to_look_that_is_missing_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_api_server_refuses_is_tried_every_half_minute() {
+    let cluster = Cluster::new().await;
+    let status = Status::failure(422, "Invalid", "spec: no".to_owned());
+    let fault = Fault::answer(status).on(Verb::Patch).path("/deployments/exporter");
+    cluster.server.inject(fault.always());
+    cluster.create("Exporter", "exporter", &exporter());
+    let _operator = cluster.started().await;
+    assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "Refused");
+    cluster.server.clear_requests();
+    cluster.elapse(Duration::from_secs(600)).await;
+    let tried = cluster.writes().iter().filter(|it| it.path.ends_with("/exporter")).count();
+    assert!((15..=25).contains(&tried), "{tried}");
+    cluster.server.clear_faults();
+    cluster.elapse(Duration::from_secs(60)).await;
+    assert_eq!(cluster.condition("Exporter", "exporter", "Degraded"), "!AsExpected");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_error_in_other_words_each_time_is_written_once_and_tried_in_peace() {
     let cluster = Cluster::new().await;
     for port in 0..100 {
