@@ -94,6 +94,8 @@ pub struct RuleFigures {
     pub matched: u64,
     /// Notifications and alerts that they gave.
     pub fired: u64,
+    /// Texts of these that could not be filled in.
+    pub unrendered: u64,
     /// Events that gave nothing because their group is quiet.
     pub suppressed: u64,
     /// Events that a rule of the type `drop` took from them.
@@ -108,7 +110,7 @@ pub struct RuleFigures {
 #[derive(Clone, Debug, Default)]
 struct Objects {
     told: Arc<Mutex<BTreeMap<RuleLabels, RuleFigures>>>,
-    families: [Family<RuleLabels, Counter>; 5],
+    families: [Family<RuleLabels, Counter>; 6],
     evaluation: Family<RuleLabels, Counter<f64, AtomicU64>>,
 }
 
@@ -408,17 +410,19 @@ impl RuleLabels {
 
 impl RuleFigures {
     /// In the order of [`Objects::NAMES`].
-    fn values(&self) -> [u64; 5] {
-        [self.matched, self.fired, self.suppressed, self.dropped, self.undecided]
+    fn values(&self) -> [u64; 6] {
+        let Self { matched, fired, unrendered, suppressed, dropped, undecided, .. } = *self;
+        [matched, fired, unrendered, suppressed, dropped, undecided]
     }
 }
 
 // === impl Objects ===
 
 impl Objects {
-    const NAMES: [(&str, &str); 5] = [
+    const NAMES: [(&str, &str); 6] = [
         ("rule_matched", "Events that the rules of an object matched"),
         ("rule_fired", "Notifications and alerts that the rules of an object gave"),
+        ("rule_unrendered", "Texts of these that could not be filled in"),
         ("rule_suppressed", "Events that gave nothing because their group is quiet"),
         ("rule_dropped", "Events that a rule of the type drop took from the rules of an object"),
         ("rule_undecided", "Times that a rule of an object could not be decided on an Event"),

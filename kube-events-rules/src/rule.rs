@@ -119,6 +119,8 @@ pub struct Statistics {
     pub undecided: u64,
     /// Notifications and alerts that it gave; that an alert fires on counts once.
     pub fired: u64,
+    /// Texts of these that could not be filled in; each says why instead.
+    pub unrendered: u64,
     /// Events that it matched and that gave nothing because their group is quiet (`repeatInterval`).
     pub suppressed: u64,
     /// Events that it matched and that a rule of the type `drop` took from it.
@@ -263,19 +265,16 @@ impl Rule {
         self.counters.undecided.load(Ordering::Relaxed)
     }
 
-    /// How many of its texts could not be filled in since it was first compiled; each says why instead.
-    pub fn unrendered(&self) -> u64 {
-        self.counters.unrendered.load(Ordering::Relaxed)
-    }
-
     /// What it has done since it was first compiled as it is.
     pub fn statistics(&self) -> Statistics {
-        let Counters { fired, suppressed, dropped, timed, time, last_match, .. } = &*self.counters;
+        let Counters { fired, unrendered, suppressed, dropped, timed, time, last_match, .. } =
+            &*self.counters;
         let last_match = last_match.load(Ordering::Relaxed);
         Statistics {
             matched: self.matched(),
             undecided: self.undecided(),
             fired: fired.load(Ordering::Relaxed),
+            unrendered: unrendered.load(Ordering::Relaxed),
             suppressed: suppressed.load(Ordering::Relaxed),
             dropped: dropped.load(Ordering::Relaxed),
             last_match: (last_match >= 0)
@@ -298,7 +297,22 @@ impl Rule {
 
     /// What its condition says of an Event, and why. Compiles the condition anew.
     pub fn explain(&self, event: &(impl Fields + ?Sized)) -> Explanation {
-        let condition = Condition::parse_with(&self.spec().condition, &Limits::NONE, &self.lists);
+        self.explain_one(&self.spec().condition, event)
+    }
+
+    /// What the condition that ends its alerts (`resolve`) says of an Event, and why; `None` if it has
+    /// none. Compiles it anew.
+    pub fn explain_resolve(&self, event: &(impl Fields + ?Sized)) -> Option<Explanation> {
+        Some(self.explain_one(&self.spec().resolve?, event))
+    }
+
+    /// The same of the condition for what has to follow (`absence.expected`).
+    pub fn explain_expected(&self, event: &(impl Fields + ?Sized)) -> Option<Explanation> {
+        Some(self.explain_one(&self.spec().absence?.expected, event))
+    }
+
+    fn explain_one(&self, condition: &str, event: &(impl Fields + ?Sized)) -> Explanation {
+        let condition = Condition::parse_with(condition, &Limits::NONE, &self.lists);
         condition.expect("it compiled when the rule was added").explain(event)
     }
 

@@ -344,7 +344,7 @@ fn a_text_that_cannot_be_filled_in_loses_no_alert_and_is_counted() {
     let event = event("shop", "x");
     let alert = rules.evaluate(&event).alerts().remove(0);
     assert!(alert.annotations["summary"].starts_with("(this text could not be filled in"));
-    assert_eq!(rules.rules().next().unwrap().unrendered(), 1);
+    assert_eq!(rules.rules().next().unwrap().statistics().unrendered, 1);
 }
 
 #[test]

@@ -532,6 +532,7 @@ fn figures(memory: &Memory) -> BTreeMap<RuleLabels, RuleFigures> {
         let done = rule.statistics();
         figures.matched += done.matched;
         figures.fired += done.fired;
+        figures.unrendered += done.unrendered;
         figures.suppressed += done.suppressed;
         figures.dropped += done.dropped;
         figures.undecided += done.undecided;

@@ -37,8 +37,8 @@ pub struct ExplainOptions {
 
 const EXAMPLES: &str = "\
 Rules that match are shown with each of their tests: what it says, and the value that it was made on.
-The tests that decide have a `*`. Of the others the test that decides is shown. Ages are counted to
-the time of the Event.
+The tests that decide have a `*`. So are rules whose alert the Event ends (`resolve`), or that waited for
+it (`absence`). Of the others the test that decides is shown. Ages are counted to the time of the Event.
 
 Exit codes: 0 it was explained, 1 some of the rules do not compile, 2 nothing could be explained.
 
@@ -51,8 +51,18 @@ Examples:
 #[derive(Debug)]
 struct Explained<'a> {
     rule: &'a Rule,
-    condition: String,
     fate: Fate<'a>,
+    condition: Condition,
+    /// Whether the Event ends alerts of the rule, for rules that say by which condition.
+    resolve: Option<Condition>,
+    /// Whether the Event is what has to follow others that the rule matches.
+    expected: Option<Condition>,
+}
+
+/// A condition of a rule, and what it says of the Event.
+#[derive(Debug)]
+struct Condition {
+    text: String,
     why: Explanation,
 }
 
@@ -83,6 +93,10 @@ struct Answer<'a> {
     has_state: bool,
     condition: &'a str,
     tests: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolve: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<Value>,
 }
 
 pub(super) fn run(options: &ExplainOptions) -> anyhow::Result<ExitCode> {
@@ -144,19 +158,11 @@ fn explain<'a>(
         .iter()
         .copied()
         .filter(picked)
-        .map(|rule| {
-            let why = rule.explain(&subject);
-            Explained { rule, condition: rule.spec().condition, fate: fate(rule, &why), why }
-        })
+        .map(|rule| Explained::new(rule, &subject, |why| fate(rule, why)))
         .collect();
     if !options.rule.is_empty() {
         let others = rules.rules().filter(picked).filter(|rule| !is_in(&seeing, rule));
-        explained.extend(others.map(|rule| Explained {
-            rule,
-            condition: rule.spec().condition,
-            fate: Fate::OutOfScope,
-            why: rule.explain(&subject),
-        }));
+        explained.extend(others.map(|rule| Explained::new(rule, &subject, |_| Fate::OutOfScope)));
     }
     explained
 }
@@ -180,16 +186,18 @@ pub(super) fn summary(event: &Event) -> String {
 }
 
 fn text(event: &Event, explained: &[Explained<'_>], in_full: bool) -> String {
-    let is_full = |it: &&Explained<'_>| in_full || it.fate != Fate::NotMatched;
+    let is_full = |it: &&Explained<'_>| in_full || it.is_concerned();
     let mut text = format!("{}\n", paint(STRONG, &summary(event)));
     for it in explained.iter().filter(is_full) {
         text += "\n";
-        text += &it.full();
+        text += &it.full(in_full);
     }
     let others: Vec<_> = explained.iter().filter(|it| !is_full(it)).collect();
     if !others.is_empty() {
         let s = if others.len() == 1 { " does" } else { "s do" };
-        let head = format!("\n{} rule{s} not match:\n", others.len());
+        let shown = explained.iter().filter(is_full).any(|it| it.fate == Fate::NotMatched);
+        let more = if shown { " more" } else { "" };
+        let head = format!("\n{}{more} rule{s} not match:\n", others.len());
         text += &head;
         let width = width(others.iter().map(|it| it.rule.name()));
         for it in others {
@@ -219,9 +227,35 @@ fn shortened(text: &str) -> String {
 
 // === impl Explained ===
 
-impl Explained<'_> {
-    fn full(&self) -> String {
-        let Self { rule, condition, fate, why } = self;
+impl<'a> Explained<'a> {
+    fn new(
+        rule: &'a Rule,
+        event: &Subject<'_>,
+        fate: impl FnOnce(&Explanation) -> Fate<'a>,
+    ) -> Self {
+        let spec = rule.spec();
+        let condition = Condition { text: spec.condition, why: rule.explain(event) };
+        let of = |text: Option<String>, why: Option<Explanation>| {
+            Some(Condition { text: text?, why: why? })
+        };
+        Self {
+            rule,
+            fate: fate(&condition.why),
+            condition,
+            resolve: of(spec.resolve, rule.explain_resolve(event)),
+            expected: of(spec.absence.map(|it| it.expected), rule.explain_expected(event)),
+        }
+    }
+
+    /// Whether the rule has to do with the Event.
+    fn is_concerned(&self) -> bool {
+        let others = [&self.resolve, &self.expected];
+        self.fate != Fate::NotMatched || others.into_iter().flatten().any(Condition::holds)
+    }
+
+    /// With all conditions, or with the rule's own and those that hold.
+    fn full(&self, all: bool) -> String {
+        let Self { rule, fate, condition, resolve, expected } = self;
         let verdict = match fate {
             Fate::Matched => paint(GOOD, "matches"),
             Fate::Dropped(by) => paint(BAD, &format!("would match, but `{by}` drops the Event")),
@@ -236,11 +270,38 @@ impl Explained<'_> {
         if *fate == Fate::Matched && rule.has_state() {
             text += "  it has state: `rules replay` says when it fires\n";
         }
-        let width = width(why.tests.iter().map(|asked| asked.span.of(condition)));
-        for asked in &why.tests {
-            text += &self.test(asked, width);
+        text += &condition.tests();
+        for (condition, yes, no) in [
+            (resolve, "resolve: ends its alert, if one fires", "resolve: does not end its alert"),
+            (expected, "absence: is what it waits for", "absence: is not what it waits for"),
+        ] {
+            if let Some(condition) = condition.as_ref().filter(|it| all || it.holds()) {
+                let line = if condition.holds() { paint(GOOD, yes) } else { paint(BAD, no) };
+                text += &format!("  {line}\n{}", condition.tests());
+            }
         }
         text
+    }
+
+    fn line(&self, width: usize) -> String {
+        let Condition { text, why } = &self.condition;
+        let decisive = why.tests.iter().find(|asked| asked.decides);
+        let why = decisive.map(|asked| format!("{}  {}", asked.span.of(text), value(asked)));
+        format!("  {:width$}  {}\n", self.rule.name(), why.unwrap_or_default())
+    }
+}
+
+// === impl Condition ===
+
+impl Condition {
+    fn holds(&self) -> bool {
+        self.why.verdict.matches()
+    }
+
+    fn tests(&self) -> String {
+        let tests = &self.why.tests;
+        let width = width(tests.iter().map(|asked| asked.span.of(&self.text)));
+        tests.iter().map(|asked| self.test(asked, width)).collect()
     }
 
     fn test(&self, asked: &Asked, width: usize) -> String {
@@ -250,17 +311,10 @@ impl Explained<'_> {
             Verdict::False => (BAD, "false"),
             Verdict::Undecided(_) => (UNSURE, "-    "),
         };
-        let test = asked.span.of(&self.condition);
+        let test = asked.span.of(&self.text);
         let test = format!("{test:width$}");
         let test = if asked.decides { test } else { paint(DIM, &test) };
         format!("  {mark} {}  {test}  {}\n", paint(style, word), value(asked))
-    }
-
-    fn line(&self, width: usize) -> String {
-        let decisive = self.why.tests.iter().find(|asked| asked.decides);
-        let why =
-            decisive.map(|asked| format!("{}  {}", asked.span.of(&self.condition), value(asked)));
-        format!("  {:width$}  {}\n", self.rule.name(), why.unwrap_or_default())
     }
 }
 
@@ -306,7 +360,7 @@ fn answer(event: &Event, explained: &[Explained<'_>]) -> Value {
 
 impl Explained<'_> {
     fn answer(&self) -> Answer<'_> {
-        let Self { rule, condition, fate, why } = self;
+        let Self { rule, fate, condition, resolve, expected } = self;
         Answer {
             namespace: rule.namespace(),
             object: rule.object(),
@@ -320,23 +374,34 @@ impl Explained<'_> {
                 _ => None,
             },
             has_state: rule.has_state(),
-            condition,
-            tests: why.tests.iter().map(|asked| self.asked(asked)).collect(),
+            condition: &condition.text,
+            tests: condition.answers(),
+            resolve: resolve.as_ref().map(Condition::answer),
+            expected: expected.as_ref().map(Condition::answer),
         }
     }
+}
 
-    fn asked(&self, asked: &Asked) -> Value {
-        let (verdict, reason) = match asked.verdict {
-            Verdict::Undecided(reason) => (None, Some(reason.as_str())),
-            verdict => (Some(verdict.matches()), None),
+impl Condition {
+    fn answer(&self) -> Value {
+        json!({"condition": self.text, "matched": self.holds(), "tests": self.answers()})
+    }
+
+    fn answers(&self) -> Vec<Value> {
+        let answer = |asked: &Asked| {
+            let (verdict, reason) = match asked.verdict {
+                Verdict::Undecided(reason) => (None, Some(reason.as_str())),
+                verdict => (Some(verdict.matches()), None),
+            };
+            json!({
+                "test": asked.span.of(&self.text),
+                "span": asked.span,
+                "verdict": verdict,
+                "undecided": reason,
+                "value": asked.value,
+                "decides": asked.decides,
+            })
         };
-        json!({
-            "test": asked.span.of(&self.condition),
-            "span": asked.span,
-            "verdict": verdict,
-            "undecided": reason,
-            "value": asked.value,
-            "decides": asked.decides,
-        })
+        self.why.tests.iter().map(answer).collect()
     }
 }
