@@ -32,10 +32,10 @@ impl Run {
         if time >= self.end {
             return self.count;
         }
-        let (passed, length) = (nanos(self.after, time), nanos(self.after, self.end));
-        if passed <= 0 || length <= 0 {
+        if time <= self.after {
             return 0;
         }
+        let (passed, length) = (nanos(self.after, time), nanos(self.after, self.end));
         u64::try_from(passed * i128::from(self.count) / length).unwrap_or(self.count)
     }
 }
@@ -72,7 +72,8 @@ impl Window {
     /// How many happened after one time and not after the other.
     pub(super) fn count(&self, after: Timestamp, until: Timestamp) -> u64 {
         let count = |run: &Run| run.until(until).saturating_sub(run.until(after));
-        self.runs.iter().map(count).fold(0, u64::saturating_add)
+        let first = self.runs.partition_point(|run| run.end <= after);
+        self.runs.range(first..).map(count).fold(0, u64::saturating_add)
     }
 
     /// From when on fewer than `count` are within `within`, of which that many are at `now`, if
