@@ -71,6 +71,20 @@ async fn alerted(cluster: &Cluster, pod: &str) -> Result<Value> {
     alert.with_context(|| cluster.node().stderr("").unwrap_or_default())
 }
 
+/// Waits until there was an alert about each of the pods. They are asked for all at once: some minutes later
+/// they have ended.
+async fn all_alerted(cluster: &Cluster, pods: Vec<String>) -> Result<()> {
+    let mut missing: BTreeSet<_> = pods.into_iter().collect();
+    let told = async || {
+        for alert in cluster.alertmanager().alerts().await? {
+            missing.remove(alert["labels"]["pod"].as_str().unwrap_or_default());
+        }
+        Ok(missing.is_empty().then_some(()))
+    };
+    let told = until("an alert about each pod", LIMIT, told).await;
+    told.with_context(|| format!("{missing:?}\n{}", cluster.node().stderr("").unwrap_or_default()))
+}
+
 /// What is there before anything of ours, and has to be there after it.
 async fn everything(cluster: &Cluster) -> Result<BTreeSet<String>> {
     // Each namespace gets them by and by.
@@ -297,9 +311,7 @@ fn an_upgrade_from_the_go_project_keeps_delivering() -> Result<()> {
         };
         cluster.prints(pods, ours).await?;
         stop.send(()).ok().context("Events ended early")?;
-        for pod in happening.await?? {
-            alerted(&cluster, &pod).await?;
-        }
+        all_alerted(&cluster, happening.await??).await?;
 
         ensure!(cluster.shell(deployments)? == former, "a Deployment was replaced");
         let left = cluster.shell("kube-events upgrade")?;
