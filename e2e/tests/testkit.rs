@@ -22,6 +22,7 @@ async fn what_is_applied_is_kept_as_on_the_embedded_server() -> Result<()> {
     suite::the_status_is_applied_where_it_is_asked_for_alone(&client).await;
     suite::what_cannot_be_applied_is_refused(&client).await;
     suite::what_names_a_uid_is_applied_to_that_object_alone(&client).await;
+    suite::what_is_put_with_a_uid_has_to_be_there(&client).await;
     suite::a_version_that_is_never_there_makes_an_apply_create_only(&client).await;
     suite::a_binding_keeps_its_role(&client).await;
     suite::nothing_new_comes_into_a_namespace_that_ends(&client).await;

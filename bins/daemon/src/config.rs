@@ -21,7 +21,7 @@ use tokio::{
 use tracing::{error, info};
 
 use self::changes::changes;
-use crate::yaml;
+use crate::{error::chain, yaml};
 
 /// How often a file is looked at, should the operating system not tell of its changes: it does not
 /// on every network file system.
@@ -45,6 +45,8 @@ pub struct ConfigFile<T, A> {
     apply: A,
     metrics: ConfigMetrics,
     tried: Contents,
+    /// Whether that was well-formed and could not be used, for which there may be no reason any more.
+    is_refused: bool,
     requests: mpsc::Receiver<Request>,
     handle: ReloadHandle,
     settings: PhantomData<fn(T)>,
@@ -153,17 +155,6 @@ fn polls() -> impl Stream<Item = ()> {
     })
 }
 
-/// An error and its causes in one line of the log, or several where a place in the file is shown.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 // === impl ConfigFile ===
 
 impl<T, A> ConfigFile<T, A>
@@ -187,6 +178,7 @@ where
             apply,
             metrics,
             tried: Err(io::ErrorKind::NotFound),
+            is_refused: false,
             requests,
             handle: ReloadHandle(handle),
             settings: PhantomData,
@@ -224,11 +216,14 @@ where
         }
     }
 
-    /// Reloads if the file has changed since it was last tried.
+    /// Reloads if the file has changed since it was last tried. What was refused then is tried again without
+    /// a word: that it is not in force was told.
     async fn look(&mut self) {
         let contents = tokio::fs::read(&self.path).await.map_err(|error| error.kind());
         if contents != self.tried {
             drop(self.reload().await);
+        } else if let (true, Ok(contents)) = (self.is_refused, contents) {
+            drop(self.bring_into_force(contents).await);
         }
     }
 
@@ -261,9 +256,11 @@ where
     async fn bring_into_force(&mut self, contents: Vec<u8>) -> Result<(), ConfigError> {
         let settings = parse(&self.name(), &contents);
         self.tried = Ok(contents);
-        (self.apply)(settings?)
-            .await
-            .map_err(|error| ConfigError::Apply { path: self.name(), source: error.into() })?;
+        self.is_refused = false;
+        if let Err(error) = (self.apply)(settings?).await {
+            self.is_refused = true;
+            return Err(ConfigError::Apply { path: self.name(), source: error.into() });
+        }
         self.metrics.succeeded();
         info!(path = %self.path.display(), "configuration in force");
         Ok(())

@@ -18,6 +18,8 @@ use tokio::{
 };
 use tracing::{info, warn};
 
+use crate::error::chain;
+
 /// How long a leader that says nothing more is waited for, unless another time is asked for.
 const DURATION: Duration = Duration::from_secs(15);
 
@@ -129,7 +131,9 @@ impl Candidate {
                     return lease;
                 }
                 Ok(Ok(None)) => {}
-                Ok(Err(error)) => warn!(%error, lease = self.name, "cannot get the lease"),
+                Ok(Err(error)) => {
+                    warn!(error = chain(&error), lease = self.name, "cannot get the lease");
+                }
                 Err(_) => warn!(lease = self.name, "no answer to the question for the lease"),
             }
             sleep(self.times.retry).await;
@@ -258,19 +262,23 @@ impl Candidate {
             let renewal = self.write(held.as_ref());
             match timeout(self.times.renew, renewal).await {
                 Ok(Ok(renewed)) => return Ok(renewed),
-                Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
-                    held = None;
-                    pause = Duration::ZERO;
-                }
                 Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
-                    let Ok(now) = self.leases.get(&self.name).await else { continue };
-                    let holder = now.spec.as_ref().and_then(|it| it.holder_identity.clone());
-                    if holder.as_deref() != Some(&self.identity) {
-                        bail!("the lease {} was lost to {}", self.name, holder.unwrap_or_default());
+                    let Ok(now) = self.leases.get_opt(&self.name).await else { continue };
+                    if let Some(now) = &now {
+                        let holder = now.spec.as_ref().and_then(|it| it.holder_identity.as_deref());
+                        if holder != Some(&self.identity) {
+                            let holder = holder.unwrap_or_default();
+                            bail!("the lease {} was lost to {holder}", self.name);
+                        }
+                    } else if held.is_some() {
+                        warn!(lease = self.name, "the lease was deleted and is made anew");
+                        pause = Duration::ZERO;
                     }
-                    held = Some(now);
+                    held = now;
                 }
-                Ok(Err(error)) => warn!(%error, lease = self.name, "cannot renew the lease"),
+                Ok(Err(error)) => {
+                    warn!(error = chain(&error), lease = self.name, "cannot renew the lease");
+                }
                 Err(_) => {
                     warn!(lease = self.name, "no answer to the renewal of the lease");
                     pause = Duration::ZERO;

@@ -49,6 +49,7 @@ mod cluster;
 mod config;
 #[cfg(feature = "election")]
 mod election;
+mod error;
 mod health;
 mod kubernetes;
 mod listen;

@@ -123,6 +123,12 @@ impl Shared {
             if !creates {
                 return Err(place.not_found());
             }
+            if let Some(uid) = given["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) {
+                let why = format!(
+                    "Precondition failed: UID in precondition: {uid}, UID in object meta: "
+                );
+                return Err(Status::conflict(resource, place.name, &why));
+            }
             let given = object::accept(resource, given)?;
             return self.create_named(place, given, author).map(|stored| (stored, true));
         }

@@ -85,6 +85,12 @@ async fn a_binding_keeps_its_role() {
 }
 
 #[tokio::test]
+async fn what_is_put_with_a_uid_has_to_be_there() {
+    let (_server, client) = start().await;
+    suite::what_is_put_with_a_uid_has_to_be_there(&client).await;
+}
+
+#[tokio::test]
 async fn nothing_new_comes_into_a_namespace_that_ends() {
     let (_server, client) = start().await;
     suite::nothing_new_comes_into_a_namespace_that_ends(&client).await;

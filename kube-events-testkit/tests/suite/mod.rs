@@ -329,6 +329,28 @@ pub(crate) async fn what_names_a_uid_is_applied_to_that_object_alone(client: &Cl
     }
 }
 
+pub(crate) async fn what_is_put_with_a_uid_has_to_be_there(client: &Client) {
+    let at = Place::new(client, "put-uid").await;
+    let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", at.namespace);
+    let lease = format!("{leases}/l");
+    let put = async |lease_object: &Value| {
+        at.call(Method::PUT, &lease, "application/json", lease_object).await
+    };
+    let new = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "l"},
+    });
+    let (code, created) = put(&new).await;
+    assert_eq!(code, 201, "{created}");
+    at.call(Method::DELETE, &lease, "application/json", &json!({})).await;
+    let (code, status) = put(&created).await;
+    let message = format!(
+        "Operation cannot be fulfilled on leases.coordination.k8s.io \"l\": Precondition failed: \
+         UID in precondition: {}, UID in object meta: ",
+        created["metadata"]["uid"].as_str().unwrap()
+    );
+    assert_eq!((code, &status["message"]), (409, &json!(message)));
+}
+
 pub(crate) async fn a_version_that_is_never_there_makes_an_apply_create_only(client: &Client) {
     let at = Place::new(client, "apply-create").await;
     let new = |value: &str| {

@@ -18,8 +18,8 @@ struct Settings {
 
 type Names = mpsc::UnboundedReceiver<String>;
 
-/// A file in a folder of its own, whose cluster names are told as they come into force. `bad` never
-/// does.
+/// A file in a folder of its own, whose cluster names are told as they come into force. `bad` does not
+/// until there is a file `allowed` beside it.
 struct Fixture {
     folder: TempDir,
     registry: Registry,
@@ -48,11 +48,12 @@ impl Fixture {
         &self,
     ) -> Result<(ConfigFile<Settings, impl FnMut(Settings) -> Applied>, Names), ConfigError> {
         let (applied, names) = mpsc::unbounded_channel();
+        let allowed = self.folder.path().join("allowed");
         let apply = move |settings: Settings| {
-            let applied = applied.clone();
+            let (applied, allowed) = (applied.clone(), allowed.exists());
             async move {
                 let cluster = settings.cluster.unwrap_or_default();
-                anyhow::ensure!(cluster != "bad", "the cluster is bad");
+                anyhow::ensure!(cluster != "bad" || allowed, "the cluster is bad");
                 applied.send(cluster)?;
                 Ok(())
             }
@@ -133,6 +134,20 @@ async fn a_wrong_file_is_counted_once_and_replaces_nothing() {
     file.follow(looks(1)).await;
     assert_eq!(drain(&mut applied), ["c"]);
     assert_eq!(fixture.metric("kube_events_config_last_reload_successful"), "1");
+}
+
+#[tokio::test]
+async fn what_could_not_be_used_comes_into_force_when_it_can() {
+    let fixture = Fixture::new("cluster: a\n");
+    let (mut file, mut applied) = fixture.open().await.unwrap();
+    fixture.write("cluster: bad\n");
+    file.follow(looks(2)).await;
+    assert_eq!(fixture.failures(), "1");
+    fs::write(fixture.folder.path().join("allowed"), "").unwrap();
+    file.follow(looks(2)).await;
+    assert_eq!(drain(&mut applied), ["a", "bad"]);
+    assert_eq!(fixture.metric("kube_events_config_last_reload_successful"), "1");
+    assert_eq!(fixture.failures(), "1");
 }
 
 #[tokio::test]
