@@ -241,7 +241,7 @@ impl Context {
                         Err(error) => errors.push(error),
                     }
                     // Pods must not run with somebody else's account or configuration.
-                    if !errors.is_empty() && child.is_base() {
+                    if child.is_base() && errors.iter().any(ApplyError::blocks) {
                         break;
                     }
                 }

@@ -16,7 +16,7 @@ use kube::{
         reflector::{ObjectRef, Store},
     },
 };
-use kube_events_core::crd::{Rule, RuleStatus, Ruler, RulerSpec};
+use kube_events_core::crd::{Rule, RuleLimits, RuleStatus, Ruler, RulerSpec};
 use kube_events_rules::{Object, Problem, ProblemKind, RuleSet, SCOPE_LABEL, Scope, ScopeError};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -142,7 +142,7 @@ impl RuleContext {
                 refused("InvalidScope", why)
             }
             Ok(rule) => {
-                let set = compiled(rule, settings);
+                let set = compiled(rule, settings, RuleLimits::default());
                 let accepted = accepted(&set);
                 let programmed = self.programmed(rule, &set, accepted.holds == Some(true));
                 vec![accepted, programmed]
@@ -197,8 +197,16 @@ impl RuleContext {
             return finding(false, "NoRulerReady", format!("{by}, without a pod that is ready"));
         }
         let enabled = rule.spec.rules.iter().filter(|rule| rule.enable).count();
-        match set.rules().count() {
+        let available = looking.iter().filter(|ruler| is_available(ruler.status.as_ref()));
+        let limits = available
+            .filter_map(|ruler| Some(ruler.read.as_ref().ok()?.spec.limits.unwrap_or_default()));
+        let counting = limits.map(|limits| match limits == RuleLimits::default() {
+            true => set.rules().count(),
+            false => compiled(rule, &self.shared.settings, limits).rules().count(),
+        });
+        match counting.max().unwrap_or(0) {
             0 if !accepted => finding(false, "NotAccepted", by),
+            0 if enabled > 0 => finding(false, "BeyondLimits", by),
             count if count < enabled => {
                 let message = format!("{count} of {enabled} enabled rules count; {by}");
                 finding(true, "PartlyProgrammed", message)
@@ -271,9 +279,9 @@ fn scope_in_one_namespace(rule: &Rule, settings: &Settings) -> Option<String> {
     settings.namespaced.then(|| format!("error: {why}"))
 }
 
-/// The object's rules that count, as a ruler would have them.
-fn compiled(rule: &Rule, settings: &Settings) -> RuleSet {
-    let mut set = RuleSet::builder();
+/// The object's rules that count, as a ruler with these limits would have them.
+fn compiled(rule: &Rule, settings: &Settings, limits: RuleLimits) -> RuleSet {
+    let mut set = RuleSet::builder().limits(limits.into());
     let (namespace, name) = (rule.namespace().unwrap_or_default(), rule.name_any());
     let (labels, annotations) = (rule.labels(), rule.annotations());
     let object = Object { namespace: &namespace, name: &name, labels, annotations };
@@ -325,7 +333,8 @@ mod tests {
     }
 
     fn of(namespace: &str, labels: &serde_json::Value, condition: &str) -> Finding {
-        accepted(&compiled(&rule(namespace, labels, condition), &Settings::default()))
+        let rule = rule(namespace, labels, condition);
+        accepted(&compiled(&rule, &Settings::default(), RuleLimits::default()))
     }
 
     #[test]

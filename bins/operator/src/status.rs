@@ -192,8 +192,12 @@ fn available(pods: &Pods<'_>) -> Finding {
 
 fn progressing(deployment: Option<&Deployment>, trouble: Option<&Trouble>) -> Finding {
     let blocked = trouble.is_some_and(|trouble| trouble.blocks);
-    let rolling = deployment.map_or(!blocked, is_rolling);
+    let paused = deployment.is_some_and(|deployment| deployment.spec.paused == Some(true));
+    let rolling = !paused && deployment.map_or(!blocked, is_rolling);
     let (reason, message) = match (rolling, blocked) {
+        (false, _) if paused => {
+            ("Paused", "somebody paused the Deployment: changes wait until it goes on")
+        }
         (true, _) => ("RollingOut", "the pods are being replaced, and not all new ones are ready"),
         (false, true) => ("Blocked", "the spec is not in force, see Degraded"),
         (false, false) => ("Settled", "the Deployment is rolled out"),
@@ -368,6 +372,9 @@ mod tests {
         assert_eq!(progressing("ReplicaSetUpdated"), "True RollingOut");
         assert_eq!(progressing(LATE), "True RollingOut");
         assert_eq!(progressing("NewReplicaSetAvailable"), "False Settled");
+        let mut paused = deployment(&json!({}));
+        paused.spec.paused = Some(true);
+        assert_eq!(holds(&of(&paused, None, None), "Progressing"), "False Paused");
     }
 
     #[test]

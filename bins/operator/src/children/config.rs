@@ -1,6 +1,6 @@
 //! The configuration file of a program, out of the spec of its object.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum as _;
 use kube_events_core::event::Api;
@@ -17,9 +17,12 @@ use crate::names::Program;
 pub(super) struct Config {
     /// The file's text.
     pub(super) yaml: String,
-    /// The names of the Secrets whose values it names by path.
-    pub(super) secrets: BTreeSet<String>,
+    /// The Secrets whose values it names by path, with the keys that it needs.
+    pub(super) secrets: Secrets,
 }
+
+/// Keys by the names of Secrets.
+pub(super) type Secrets = BTreeMap<String, BTreeSet<String>>;
 
 /// The keys of a spec that the program's configuration has too, under the same names.
 const EXPORTER_KEYS: [&str; 7] =
@@ -98,9 +101,9 @@ fn yaml(config: &Value) -> Result<String, Invalid> {
     serde_saphyr::to_string(config).map_err(|error| Invalid(error.to_string()))
 }
 
-/// Puts `keyFile: path` in the place of each `key: {secretKeyRef: …}`; gives the Secrets' names.
-fn mount_secrets(config: &mut Value, program: &Program) -> BTreeSet<String> {
-    let mut secrets = BTreeSet::new();
+/// Puts `keyFile: path` in the place of each `key: {secretKeyRef: …}`; gives the Secrets.
+fn mount_secrets(config: &mut Value, program: &Program) -> Secrets {
+    let mut secrets = Secrets::new();
     each_object(config, &mut |fields| {
         let references: Vec<_> = fields
             .iter()
@@ -115,7 +118,7 @@ fn mount_secrets(config: &mut Value, program: &Program) -> BTreeSet<String> {
             let path = format!("{}/{key}", secret_folder(program, &name));
             fields.remove(&field);
             fields.insert(format!("{field}File"), path.into());
-            secrets.insert(name);
+            secrets.entry(name).or_default().insert(key);
         }
     });
     secrets
@@ -153,7 +156,9 @@ mod tests {
             "tls": {"ca": {"secretKeyRef": {"name": "authority", "key": "ca.crt"}}},
         }]}});
         let config = exporter(&spec, &EXPORTER, None, &Context::default()).unwrap();
-        assert_eq!(config.secrets, ["archive", "authority"].map(str::to_owned).into());
+        let keys = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        let secrets = [("archive", keys(&["token"])), ("authority", keys(&["ca.crt"]))];
+        assert_eq!(config.secrets, secrets.map(|(name, keys)| (name.to_owned(), keys)).into());
         let read: Value = serde_saphyr::from_str(&config.yaml).unwrap();
         let webhook = &read["sinks"]["webhooks"][0];
         assert_eq!(webhook["bearerTokenFile"], "/etc/events-exporter/secrets/archive/token");

@@ -81,10 +81,12 @@ fn metadata(parent: &Parent<'_>) -> Value {
 fn pod(parent: &Parent<'_>, config: &Config, shape: &Shape) -> Result<Value, Invalid> {
     let workload = parent.workload;
     let mut volumes = vec![json!({"name": CONFIG, "configMap": {"name": parent.name}})];
+    // By their keys, so that pods see no others, and wait for one that is missing.
     let secrets = config.secrets.iter().enumerate();
-    volumes.extend(secrets.map(
-        |(place, secret)| json!({"name": secret_volume(place), "secret": {"secretName": secret}}),
-    ));
+    volumes.extend(secrets.map(|(place, (secret, keys))| {
+        let items: Vec<_> = keys.iter().map(|key| json!({"key": key, "path": key})).collect();
+        json!({"name": secret_volume(place), "secret": {"secretName": secret, "items": items}})
+    }));
     volumes.extend(list(&workload.volumes)?);
     check_unique("volumes", "name", &volumes)?;
     let mut pod = json!({
@@ -120,7 +122,7 @@ fn container(parent: &Parent<'_>, config: &Config, shape: &Shape) -> Result<Valu
     arguments.extend(shape.arguments.iter().cloned());
     let mut mounts = vec![json!({"name": CONFIG, "mountPath": folder, "readOnly": true})];
     let secrets = config.secrets.iter().enumerate();
-    mounts.extend(secrets.map(|(place, secret)| {
+    mounts.extend(secrets.map(|(place, (secret, _))| {
         let folder = secret_folder(&program, secret);
         json!({"name": secret_volume(place), "mountPath": folder, "readOnly": true})
     }));
