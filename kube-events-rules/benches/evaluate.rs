@@ -9,6 +9,7 @@ use std::{
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kube_events_core::{Event, crd::RuleSpec};
 use kube_events_rules::{Condition, RuleSet, Subject};
+use regex::RegexSetBuilder;
 
 mod common;
 
@@ -46,6 +47,24 @@ fn evaluate(c: &mut Criterion) {
         let rules = parsed(&spec);
         let event = in_turn(&events);
         group.bench_function(name, |b| b.iter(|| black_box(walk(&rules, event()))));
+    }
+}
+
+/// One thousand patterns by the index of texts, beside all of them in one engine: on messages that come again and again,
+/// and on such that are new.
+fn regex_set(c: &mut Criterion) {
+    let rules = common::compiled(&common::regexes(1_000));
+    let mut builder = RegexSetBuilder::new((0..1_000).map(common::pattern));
+    let set = builder.size_limit(usize::MAX).build().expect("each is a pattern");
+    let mut group = c.benchmark_group("patterns");
+    group.throughput(Throughput::Elements(1));
+    for (name, events) in [("again", common::events()), ("new", common::unlike())] {
+        let by_set = |event: &Event| set.matches(event.message()).iter().count();
+        let by_index = |event: &Event| rules.evaluate(event).matched().len();
+        assert!(events.iter().all(|event| by_set(event) == by_index(event)), "they agree");
+        let event = in_turn(&events);
+        group.bench_function(format!("index/{name}"), |b| b.iter(|| by_index(event())));
+        group.bench_function(format!("regex_set/{name}"), |b| b.iter(|| by_set(event())));
     }
 }
 
@@ -106,5 +125,5 @@ fn event_of(namespace: &str) -> Event {
     events.find(of).expect("each namespace has some")
 }
 
-criterion_group!(benches, evaluate, compile, swap, hostile);
+criterion_group!(benches, evaluate, regex_set, compile, swap, hostile);
 criterion_main!(benches);

@@ -59,12 +59,18 @@ const STORIES: [(&str, &str, &str); 16] = [
 /// Decoded Events, with different objects and messages. They fit into a core's own cache, where an Event is that
 /// has just been decoded.
 pub(crate) fn events() -> Vec<Event> {
-    (0..1024_usize).map(event).collect()
+    (0..1024_usize).map(|n| event(n, &(n * 31 % 1009).to_string())).collect()
 }
 
-fn event(n: usize) -> Event {
+/// Events with names as clusters make them up, so that no two messages are alike.
+pub(crate) fn unlike() -> Vec<Event> {
+    let made_up = |n: usize| (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (0..16_384_usize).map(|n| event(n, &format!("{}_{:x}", n % 1009, made_up(n)))).collect()
+}
+
+fn event(n: usize, name: &str) -> Event {
     let (kind, reason, message) = STORIES[n * 7 % STORIES.len()];
-    let message = message.replace("{n}", &(n * 31 % 1009).to_string());
+    let message = message.replace("{n}", name);
     let value = serde_json::json!({
         "kind": "Event", "apiVersion": "v1",
         "metadata": {"name": format!("web-{n}.17c2a4"), "namespace": format!("shop-{}", n % 200),
@@ -108,12 +114,17 @@ pub(crate) fn mixed(rules: usize) -> RuleSpec {
 
 /// Nothing but regular expressions, on one field.
 pub(crate) fn regexes(rules: usize) -> RuleSpec {
-    spec(rules, |n| match n % 4 {
-        0 => format!(r#"message regex "Back-off .* pod web-{n}_""#),
-        1 => format!(r#"message regex "(?i)probe failed: .*port {n}$""#),
-        2 => format!(r#"message regex "^(Failed|Error): (pull|mount)[a-z ]+{n}""#),
-        _ => format!(r#"message regex "[0-9]{{3}}-{n}-[a-z]+""#),
-    })
+    spec(rules, |n| format!(r#"message regex "{}""#, pattern(n)))
+}
+
+/// The regular expression of a rule of [`regexes`].
+pub(crate) fn pattern(n: usize) -> String {
+    match n % 4 {
+        0 => format!("Back-off .* pod web-{n}_"),
+        1 => format!("(?i)probe failed: .*port {n}$"),
+        2 => format!("^(Failed|Error): (pull|mount)[a-z ]+{n}"),
+        _ => format!("[0-9]{{3}}-{n}-[a-z]+"),
+    }
 }
 
 fn spec(rules: usize, condition: impl Fn(usize) -> String) -> RuleSpec {
