@@ -152,9 +152,15 @@ impl<'a> Installed<'a> {
             format!("scale deployment {exporter} --replicas=0"),
             "delete pods -l events-ruler".to_owned(),
             format!("delete deployment {exporter}"),
+            "delete lease kube-events-operator".to_owned(),
         ] {
             cluster.shell(&format!("kubectl -n {NAMESPACE} {damage}"))?;
         }
+        let leads = async || {
+            let said = cluster.node().stderr("kube-events-operator")?;
+            Ok(said.contains("the lease was deleted and is made anew").then_some(()))
+        };
+        until("the operator leads by a new Lease", LIMIT, leads).await?;
         self.is_well().await?;
         self.roles_come_back().await?;
         let after = cluster.shell(&pods)?;
