@@ -200,9 +200,12 @@ impl RuleContext {
         let available = looking.iter().filter(|ruler| is_available(ruler.status.as_ref()));
         let limits = available
             .filter_map(|ruler| Some(ruler.read.as_ref().ok()?.spec.limits.unwrap_or_default()));
-        let counting = limits.map(|limits| match limits == RuleLimits::default() {
-            true => set.rules().count(),
-            false => compiled(rule, &self.shared.settings, limits).rules().count(),
+        let counting = limits.map(|limits| {
+            if limits == RuleLimits::default() {
+                set.rules().count()
+            } else {
+                compiled(rule, &self.shared.settings, limits).rules().count()
+            }
         });
         match counting.max().unwrap_or(0) {
             0 if !accepted => finding(false, "NotAccepted", by),

@@ -277,7 +277,7 @@ impl<'a> Explained<'a> {
         ] {
             if let Some(condition) = condition.as_ref().filter(|it| all || it.holds()) {
                 let line = if condition.holds() { paint(GOOD, yes) } else { paint(BAD, no) };
-                text += &format!("  {line}\n{}", condition.tests());
+                text += &["  ", &line, "\n", &condition.tests()].concat();
             }
         }
         text

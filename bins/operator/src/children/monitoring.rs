@@ -36,7 +36,7 @@ pub(super) fn children(parent: &Parent<'_>) -> Vec<Child> {
     vec![place(POD_MONITOR, pod_monitor(parent)), place(PROMETHEUS_RULE, alerts(parent))]
 }
 
-/// A pattern of the names of a Deployment's pods. Of a ReplicaSet's name with a dash behind it they have the
+/// A pattern of the names of a Deployment's pods. Of a `ReplicaSet`'s name with a dash behind it they have the
 /// first 58 characters, and 5 of their own:
 /// <https://pkg.go.dev/k8s.io/apiserver/pkg/storage/names>.
 fn pods_of(deployment: &str) -> String {
@@ -57,7 +57,7 @@ fn pod_monitor(parent: &Parent<'_>) -> Value {
 
 /// What docs/metrics.md says should be alerted on.
 fn alerts(parent: &Parent<'_>) -> Value {
-    let of = format!("namespace=\"{}\",pod=~\"{}\"", parent.namespace, pods_of(&parent.name));
+    let of = format!("namespace=\"{}\",pod=~\"{}\"", parent.namespace, pods_of(parent.name));
     let alert = |name: &str, expression: String, minutes: u32, summary: &str| {
         json!({
             "alert": name,
