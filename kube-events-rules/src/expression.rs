@@ -40,6 +40,9 @@ const KEYWORDS: [&str; 9] = ["if", "else", "and", "or", "not", "in", "true", "fa
 /// Words and signs of one expression: the engine compiles what nests by recursion.
 const MAX_TOKENS: usize = 100;
 
+/// Filters of a template, each of which may copy all that an Event has for a name, without fuel.
+const MAX_FILTERS: usize = 64;
+
 /// A compiled template.
 #[derive(Clone, Debug)]
 pub(crate) struct Expressions {
@@ -54,8 +57,8 @@ enum Name {
     Map(Map),
     /// A time of the Event, as its text.
     Time(Moment),
-    /// All of the Event's JSON.
-    Event,
+    /// What the Event's JSON has under this name.
+    Json(String),
 }
 
 // === impl Expressions ===
@@ -66,7 +69,7 @@ impl Expressions {
             let kind = ErrorKind::TooLong { length: text.len(), limit: MAX_TEMPLATE };
             return Err(Error::new(kind, Span::new(0, text.len())));
         }
-        let names = Scanner { text, at: 0, names: Vec::new() }.scan()?;
+        let names = Scanner::new(text).scan()?;
         let mut engine = ENGINE.clone();
         engine.add_template_owned(NAME, text.to_owned()).map_err(|error| {
             let place = error.range().unwrap_or(0..text.len());
@@ -173,7 +176,7 @@ impl Name {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         });
         if first == "event" {
-            return Some(Self::Event);
+            return Some(Self::Json(dotted.to_owned()));
         }
         if let Some(map) = map {
             return Some(Self::Map(map));
@@ -196,7 +199,11 @@ impl Name {
                 let text = moment.pointers().iter().find_map(|at| json().pointer(at)?.as_str());
                 (moment.name(), text.map(Out::from))
             }
-            Self::Event => ("event", Some(converted(json()))),
+            // No more than what is named: Events may be large.
+            Self::Json(dotted) => {
+                let pointer = dotted.trim_start_matches("event").replace('.', "/");
+                (dotted.as_str(), json().pointer(&pointer).map(converted))
+            }
         };
         members.insert(path, value.unwrap_or(Out::UNDEFINED));
     }
@@ -269,12 +276,17 @@ impl Members {
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
-    names: Vec<Name>,
+    names: BTreeMap<&'a str, Name>,
+    filters: usize,
 }
 
 // === impl Scanner ===
 
 impl<'a> Scanner<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, at: 0, names: BTreeMap::new(), filters: 0 }
+    }
+
     fn scan(mut self) -> Result<Vec<Name>, Error> {
         while let Some(brace) = self.rest().find('{') {
             self.at += brace;
@@ -288,7 +300,7 @@ impl<'a> Scanner<'a> {
                 self.at += 1;
             }
         }
-        Ok(self.names)
+        Ok(self.names.into_values().collect())
     }
 
     fn rest(&self) -> &'a str {
@@ -355,7 +367,11 @@ impl<'a> Scanner<'a> {
         let dotted = dotted.trim_end_matches('.');
         let called = rest[dotted.len()..].trim_start().starts_with('(');
         match before {
-            '|' if FILTERS.contains(&dotted) => {}
+            '|' if FILTERS.contains(&dotted) && self.filters == MAX_FILTERS => {
+                let why = format!("a template has at most {MAX_FILTERS} filters");
+                return Err(self.error(dotted.len(), why).help("make two annotations of it"));
+            }
+            '|' if FILTERS.contains(&dotted) => self.filters += 1,
             '|' => {
                 let error = self.error(dotted.len(), format!("there is no filter `{dotted}`"));
                 let near = suggest::nearest(dotted, FILTERS.into_iter());
@@ -372,7 +388,7 @@ impl<'a> Scanner<'a> {
             }
             _ => {
                 let name = Name::resolve(dotted).ok_or_else(|| self.unknown(dotted))?;
-                self.names.push(name);
+                self.names.insert(dotted, name);
             }
         }
         Ok(dotted.len())
@@ -425,6 +441,12 @@ mod tests {
             ("{{ 'many' if count > 3 else 'few' }}", "many"),
             ("{{ message | replace('Back', 'Front') | lower | trim }}", "front-off \"x\" <y>"),
             ("{{ event.metadata.finalizers[1] }}", "g"),
+            ("{{ event.metadata.labels.app }}{{ event.metadata.labels['a.b/c'] }}", "webd"),
+            (
+                "{{ event.reason }}{{ event.no.such.thing }}{{ event.message | truncate(4) }}",
+                "Bac…",
+            ),
+            ("{{ event.count }}{{ event['count'] }}{{ event.count }}", "100000010000001000000"),
             ("{{ \"{{ }}\" }}", "{{ }}"),
             ("{a} {{ message and 'yes' or 'no' }}", "{a} yes"),
         ] {
@@ -457,6 +479,10 @@ mod tests {
             );
         }
         assert!(Template::parse(&format!("{{{{ {} }}}}", "not ".repeat(200))).is_err());
+        let filters = |count| "{{ message | upper }}".repeat(count);
+        assert!(Template::parse(&filters(MAX_FILTERS)).is_ok());
+        let error = Template::parse(&filters(MAX_FILTERS + 1)).unwrap_err();
+        assert!(error.to_string().contains("at most 64 filters"), "{error}");
     }
 
     #[test]

@@ -172,11 +172,6 @@ impl Identity {
         (&place, &spec).hash(&mut hasher);
         Self(Arc::new(Definition { place, spec, hash: hasher.finish() }))
     }
-
-    /// The namespace of the object that holds the rule.
-    pub(crate) fn namespace(&self) -> &str {
-        &self.0.place.holder.namespace
-    }
 }
 
 impl PartialEq for Identity {

@@ -51,6 +51,15 @@ pub enum ScopeError {
 // === impl Scope ===
 
 impl Scope {
+    /// The more namespaces it may have, the more.
+    pub(crate) fn breadth(&self) -> u8 {
+        match self {
+            Self::Namespace(_) => 0,
+            Self::Workspace(_) => 1,
+            Self::Cluster => 2,
+        }
+    }
+
     /// The scope of a Rule object with these labels in this namespace.
     ///
     /// `rules_namespace` is the only one whose objects may reach beyond it. An object without the

@@ -42,8 +42,13 @@
 //! results are the same each time.
 //!
 //! # Bounds
-//! See [`StateOptions`]. What has to go is what was seen last the longest time ago, and of the
-//! namespace whose rules take the most; an alert that is forgotten is ended before.
+//! See [`StateOptions`]. What has to go is of the namespace that takes the most: there first what does not
+//! fire, and of that what was seen last the longest time ago. An alert that is forgotten is ended before.
+//!
+//! # Alerts with the same labels
+//! Receivers take them for one. Of rules whose alerts have the same labels it is told of the one that fires
+//! already, and of the one that sees more before any other: nobody ends an alert of a rule of the cluster
+//! by a rule of the same name.
 
 mod fold;
 mod group;
@@ -82,8 +87,10 @@ pub struct State {
     groups: HashMap<u64, Group>,
     /// When each group has to be looked at next.
     due: BTreeSet<(Timestamp, u64)>,
-    /// By the namespaces of the rules.
-    tenants: BTreeMap<Box<str>, Tenant>,
+    /// By the namespaces of what groups are about.
+    tenants: BTreeMap<Arc<str>, Tenant>,
+    /// By their labels, alerts that receivers take for firing.
+    owners: HashMap<u64, Owner>,
     /// Events that were seen.
     seen: HashSet<u64>,
     seen_order: VecDeque<u64>,
@@ -126,15 +133,25 @@ pub struct StateStatistics {
 struct Groups {
     rule: Arc<Rule>,
     by_key: HashMap<Box<str>, u64>,
-    /// Those seen last come last.
-    turns: BTreeSet<(u64, u64)>,
+    /// By the namespaces of what they are about.
+    turns: BTreeMap<Arc<str>, BTreeSet<Turn>>,
 }
 
-/// What the rules of one namespace take.
+/// What the groups about one namespace take.
 #[derive(Debug, Default)]
 struct Tenant {
     size: usize,
-    turns: BTreeSet<(u64, u64)>,
+    turns: BTreeSet<Turn>,
+}
+
+/// A group's place among those that have to go: whether it fires, when it was seen last, and its number.
+type Turn = (bool, u64, u64);
+
+/// Whose alert it is that fires.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    group: u64,
+    breadth: u8,
 }
 
 /// The time, and what is measured by it.
@@ -193,6 +210,7 @@ impl State {
             groups: HashMap::new(),
             due: BTreeSet::new(),
             tenants: BTreeMap::new(),
+            owners: HashMap::new(),
             seen: HashSet::new(),
             seen_order: VecDeque::new(),
             next: 0,
@@ -313,7 +331,10 @@ impl State {
         let id = known.unwrap_or_else(|| {
             self.next += 1;
             groups.by_key.insert(key.clone(), self.next);
-            let group = Group::new(rule.identity().clone(), key, self.times.now);
+            let tenant = fact.event.involved_object().namespace;
+            let tenant = self.tenants.get_key_value(tenant).map(|(tenant, _)| Arc::clone(tenant));
+            let tenant = tenant.unwrap_or_else(|| fact.event.involved_object().namespace.into());
+            let group = Group::new(rule.identity().clone(), key, tenant, self.times.now);
             self.groups.insert(self.next, group);
             self.next
         });
@@ -332,24 +353,25 @@ impl State {
         let Some(groups) = self.rules.get_mut(&group.rule) else { return };
         let Some(memory) = groups.rule.memory() else { return };
         let rule = Remembering { rule: &groups.rule, memory };
-        let (due, size, turn) = (group.due, group.size, group.turn);
-        let is_seen = fact.is_some();
+        let (due, size, turn) = (group.due, group.size, group.turn(id));
         if let Some(fact) = fact {
             group.observe(rule, fact, &self.times);
+            self.next += 1;
+            group.seen = self.next;
         }
+        let told = effects.alerts.len();
         group.advance(rule, &self.times, effects);
         let over = group.is_over(memory, &self.times);
         self.due.remove(&(due, id));
         self.due.insert((group.due, id));
-        let tenant = self.tenants.entry(groups.rule.namespace().into()).or_default();
-        if is_seen {
-            self.next += 1;
-            group.turn = self.next;
-            for turns in [&mut groups.turns, &mut tenant.turns] {
-                turns.remove(&(turn, id));
-                turns.insert((group.turn, id));
-            }
+        let tenant = self.tenants.entry(Arc::clone(&group.tenant)).or_default();
+        let turns = groups.turns.entry(Arc::clone(&group.tenant)).or_default();
+        for turns in [turns, &mut tenant.turns] {
+            turns.remove(&turn);
+            turns.insert(group.turn(id));
         }
+        let breadth = groups.rule.scope().breadth();
+        own(&mut self.owners, Owner { group: id, breadth }, self.times.now, told, effects);
         tenant.size = tenant.size + group.size - size;
         self.size = self.size + group.size - size;
         if over {
@@ -361,7 +383,7 @@ impl State {
     fn make_room(&mut self, effects: &mut Effects) {
         while self.size > self.options.bytes
             && let Some(greediest) = self.tenants.values().max_by_key(|tenant| tenant.size)
-            && let Some((_, id)) = greediest.turns.first().copied()
+            && let Some((.., id)) = greediest.turns.first().copied()
         {
             self.evict(id, effects);
         }
@@ -374,19 +396,60 @@ impl State {
 
     fn forget(&mut self, id: u64, effects: &mut Effects) {
         let Some(mut group) = self.groups.remove(&id) else { return };
+        let (turn, told) = (group.turn(id), effects.alerts.len());
         group.end(self.times.now, effects);
+        // As an end it goes by whose it is, and not by how much its rule sees.
+        own(&mut self.owners, Owner { group: id, breadth: 0 }, self.times.now, told, effects);
         self.due.remove(&(group.due, id));
         self.size -= group.size;
         if let Some(groups) = self.rules.get_mut(&group.rule) {
             groups.by_key.remove(&group.key);
-            groups.turns.remove(&(group.turn, id));
+            remove(&mut groups.turns, &group.tenant, turn);
         }
-        if let Some(tenant) = self.tenants.get_mut(group.rule.namespace()) {
+        if let Some(tenant) = self.tenants.get_mut(&group.tenant) {
             tenant.size -= group.size;
-            tenant.turns.remove(&(group.turn, id));
+            tenant.turns.remove(&turn);
             if tenant.turns.is_empty() {
-                self.tenants.remove(group.rule.namespace());
+                self.tenants.remove(&group.tenant);
             }
+        }
+    }
+}
+
+/// Keeps what a group gives to what it may tell: nothing of an alert that is another's, who sees as much
+/// or more. Those of `effects` from `told` on are the group's.
+fn own(
+    owners: &mut HashMap<u64, Owner>,
+    group: Owner,
+    now: Timestamp,
+    told: usize,
+    effects: &mut Effects,
+) {
+    let mut place = 0;
+    effects.alerts.retain(|alert| {
+        place += 1;
+        // What does not last is told once, and ends nothing.
+        let Some(ends_at) = alert.item.ends_at.filter(|_| place > told) else { return true };
+        let labels = alert.item.fingerprint();
+        let owner = owners.get(&labels).filter(|owner| owner.group != group.group);
+        let is_end = ends_at <= now;
+        if owner.is_some_and(|owner| is_end || owner.breadth >= group.breadth) {
+            return false;
+        }
+        if is_end {
+            owners.remove(&labels);
+        } else {
+            owners.insert(labels, group);
+        }
+        true
+    });
+}
+
+fn remove(turns: &mut BTreeMap<Arc<str>, BTreeSet<Turn>>, tenant: &Arc<str>, turn: Turn) {
+    if let Some(of_tenant) = turns.get_mut(tenant) {
+        of_tenant.remove(&turn);
+        if of_tenant.is_empty() {
+            turns.remove(tenant);
         }
     }
 }
@@ -408,11 +471,13 @@ impl Times {
 
 impl Groups {
     fn new(rule: &Arc<Rule>) -> Self {
-        Self { rule: Arc::clone(rule), by_key: HashMap::new(), turns: BTreeSet::new() }
+        Self { rule: Arc::clone(rule), by_key: HashMap::new(), turns: BTreeMap::new() }
     }
 
+    /// What goes first.
     fn oldest(&self) -> Option<u64> {
-        self.turns.first().map(|(_, id)| *id)
+        let greediest = self.turns.values().max_by_key(|turns| turns.len())?;
+        greediest.first().map(|(.., id)| *id)
     }
 }
 

@@ -94,18 +94,24 @@ pub(super) enum Step {
 const MAX_SEEN: usize = 1024;
 const MAX_WAITING: usize = 64;
 
+/// The most occurrences that an Event is taken for, which is more than any API server has room for.
+const MAX_OCCURRENCES: u64 = 1 << 32;
+
 /// The most fires that can be told at once.
 const MAX_RECENT: usize = 64;
 
 // === impl Fact ===
 
 impl Fact {
-    /// The order in which things happened; within a second, that in which they were written.
+    /// The order in which things happened; within a second, that in which they were written: a kubelet
+    /// has times in whole seconds, a scheduler in microseconds.
     pub(super) fn order(&self, other: &Self) -> Ordering {
-        let version = |fact: &Self| fact.event.resource_version().to_owned();
+        let (version, others) = (self.event.resource_version(), other.event.resource_version());
         self.at
-            .cmp(&other.at)
-            .then_with(|| ResourceVersion::compare(&version(self), &version(other)))
+            .as_second()
+            .cmp(&other.at.as_second())
+            .then_with(|| ResourceVersion::compare(version, others))
+            .then_with(|| self.at.cmp(&other.at))
             .then_with(|| (self.identity, self.role).cmp(&(other.identity, other.role)))
     }
 
@@ -123,13 +129,22 @@ impl Fold {
         self.now = Some(now);
         self.expire(now);
         match fact.role {
+            Role::Match if self.is_over_since(fact) => {
+                self.occurrences(fact);
+                Step::Done
+            }
             Role::Match => self.matched(memory, fact, now),
             Role::Expected => self.expected(fact),
             Role::Resolve => {
-                self.resolve(now);
+                self.resolve(fact, now);
                 Step::Done
             }
         }
+    }
+
+    /// Whether the fact comes too late: what came after it has ended the alert.
+    fn is_over_since(&self, fact: &Fact) -> bool {
+        self.ended.is_some_and(|ended| ended.resolved && precedes(fact.at, ended.at))
     }
 
     /// Ends what ends by time.
@@ -144,8 +159,8 @@ impl Fold {
         self.ended = Some(ended);
     }
 
-    fn resolve(&mut self, now: Timestamp) {
-        if self.episode.is_some() {
+    fn resolve(&mut self, fact: &Fact, now: Timestamp) {
+        if self.episode.as_ref().is_some_and(|episode| !precedes(fact.at, episode.fire.at)) {
             self.end(Ended { at: now, resolved: true });
             self.window.clear();
         }
@@ -157,7 +172,7 @@ impl Fold {
             if fact.at > waiting.due {
                 waiting.late.get_or_insert(fact.at);
             }
-            fact.at < waiting.trigger.at || fact.at > waiting.due
+            precedes(fact.at, waiting.trigger.at) || fact.at > waiting.due
         });
         // It came after all.
         if self.episode.as_ref().is_some_and(|episode| fact.at >= episode.fire.at) {
@@ -197,7 +212,7 @@ impl Fold {
     /// What the Event tells that was not known yet: nothing, if it was repeated.
     fn occurrences(&mut self, fact: &Fact) -> Option<Run> {
         let event = &fact.event;
-        let count = event.occurrences();
+        let count = event.occurrences().min(MAX_OCCURRENCES);
         // Without a uid every Event is one of its own.
         let object = if event.uid().is_empty() { fact.identity } else { super::hash(event.uid()) };
         let before = self.seen.get(&object).copied();
@@ -218,8 +233,11 @@ impl Fold {
 
     fn wait(&mut self, memory: &Memory, fact: &Fact) {
         let Some(absence) = &memory.absence else { return };
-        // In API v1 times are whole seconds: what comes in the same one may be what was expected.
-        let answered = self.answered.is_some_and(|answered| answered >= fact.at);
+        // What it was told of already goes on.
+        if let Some(episode) = &mut self.episode {
+            episode.until = episode.until.max(later(fact.at, memory.hold()));
+        }
+        let answered = self.answered.is_some_and(|answered| !precedes(answered, fact.at));
         let open = self.waiting.iter().any(|waiting| fact.at <= waiting.due);
         if !answered && !open && self.episode.is_none() && self.waiting.len() < MAX_WAITING {
             let due = later(fact.at, absence.within);
@@ -242,7 +260,8 @@ impl Fold {
         for Waiting { trigger, due, late } in certain {
             let because = memory.absence.as_ref().map(crate::memory::Absence::because);
             self.expire(due);
-            self.fire(memory, &trigger, due, Some(later(due, memory.hold())), because);
+            let until = (!memory.notifies).then(|| later(due, memory.hold()));
+            self.fire(memory, &trigger, due, until, because);
             if let Some(at) = late {
                 self.end(Ended { at, resolved: true });
             }
@@ -319,6 +338,16 @@ impl Fold {
             + events.sum::<usize>()
             + fires.map(|fire| size_of::<Fire>() + fire.event.size()).sum::<usize>()
     }
+}
+
+/// Whether one time is before another. Of a time in whole seconds it is not known when within its second it
+/// is, and what happens in one second may have happened in either order.
+fn precedes(time: Timestamp, other: Timestamp) -> bool {
+    let is_whole = |time: Timestamp| time.subsec_nanosecond() == 0;
+    if is_whole(time) || is_whole(other) {
+        return time.as_second() < other.as_second();
+    }
+    time < other
 }
 
 /// The time after which the occurrences of an Event that is seen for the first time are spread evenly,

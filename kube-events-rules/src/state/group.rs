@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube_events_core::{Alert, Item as _, Notification};
 
 use super::{
-    Times,
+    Times, Turn,
     fold::{Ended, Fact, Fire, Fold, Step},
     window::{earlier, later},
 };
@@ -22,6 +22,8 @@ use crate::{
 pub(super) struct Group {
     pub(super) rule: Identity,
     pub(super) key: Box<str>,
+    /// The namespace of what it is about, whose Events take room by it.
+    pub(super) tenant: Arc<str>,
     settled: Fold,
     recent: VecDeque<Fact>,
     current: Fold,
@@ -29,7 +31,7 @@ pub(super) struct Group {
     /// When something about it came last.
     last: Timestamp,
     /// Its place among those seen last, its next appointment, and its bytes.
-    pub(super) turn: u64,
+    pub(super) seen: u64,
     pub(super) due: Timestamp,
     pub(super) size: usize,
 }
@@ -57,22 +59,23 @@ pub(super) struct Remembering<'a> {
     pub(super) memory: &'a Memory,
 }
 
-/// The most facts that can still be put in order.
-const MAX_RECENT: usize = 1024;
+/// The most facts that can still be put in order. One that comes out of order has all of them taken anew.
+const MAX_RECENT: usize = 256;
 
 // === impl Group ===
 
 impl Group {
-    pub(super) fn new(rule: Identity, key: Box<str>, now: Timestamp) -> Self {
+    pub(super) fn new(rule: Identity, key: Box<str>, tenant: Arc<str>, now: Timestamp) -> Self {
         Self {
             rule,
             key,
+            tenant,
             settled: Fold::default(),
             recent: VecDeque::new(),
             current: Fold::default(),
             told: Told::default(),
             last: now,
-            turn: 0,
+            seen: 0,
             due: now,
             size: 0,
         }
@@ -206,6 +209,10 @@ impl Group {
     /// Ends its alert: the group is about to be forgotten.
     pub(super) fn end(&mut self, now: Timestamp, effects: &mut Effects) {
         effects.alerts.extend(self.told.firing.take().map(|firing| firing.end(now)));
+    }
+
+    pub(super) fn turn(&self, id: u64) -> Turn {
+        (self.is_firing(), self.seen, id)
     }
 
     pub(super) fn is_firing(&self) -> bool {

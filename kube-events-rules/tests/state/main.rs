@@ -24,10 +24,11 @@ struct World {
     version: u64,
 }
 
-/// An Event of a pod in `shop`.
+/// An Event of a pod, in `shop` unless another namespace is named.
 #[derive(Clone, Debug)]
 struct Happening {
     uid: String,
+    namespace: &'static str,
     version: u64,
     reason: String,
     pod: String,
@@ -35,6 +36,7 @@ struct Happening {
     count: u64,
     first: i64,
     at: i64,
+    millis: i64,
 }
 
 /// Seconds after a quarter past one on a winter's day.
@@ -70,6 +72,7 @@ impl Happening {
     fn new(reason: &str, pod: &str, at: i64) -> Self {
         Self {
             uid: format!("{reason}-{pod}-{at}"),
+            namespace: "shop",
             version: 0,
             reason: reason.into(),
             pod: pod.into(),
@@ -77,6 +80,7 @@ impl Happening {
             count: 1,
             first: at,
             at,
+            millis: 0,
         }
     }
 
@@ -85,14 +89,24 @@ impl Happening {
         Self { uid: format!("{}-{}", self.reason, self.pod), count, first, ..self }
     }
 
+    /// So much later, by a clock that tells more than seconds.
+    fn and(self, millis: i64) -> Self {
+        Self { millis, ..self }
+    }
+
+    fn within(self, namespace: &'static str) -> Self {
+        Self { namespace, uid: format!("{}-{namespace}", self.uid), ..self }
+    }
+
     fn event(&self) -> Event {
+        let last = time(self.at) + SignedDuration::from_millis(self.millis);
         let event = json!({
             "metadata": {"uid": self.uid, "resourceVersion": self.version.to_string(),
                 "labels": self.labels},
-            "involvedObject": {"kind": "Pod", "name": self.pod, "namespace": "shop"},
+            "involvedObject": {"kind": "Pod", "name": self.pod, "namespace": self.namespace},
             "reason": self.reason, "type": "Warning", "message": format!("{} {}", self.reason, self.at),
             "count": self.count,
-            "firstTimestamp": time(self.first).to_string(), "lastTimestamp": time(self.at).to_string(),
+            "firstTimestamp": time(self.first).to_string(), "lastTimestamp": last.to_string(),
         });
         Event::decode(event.to_string().as_bytes()).unwrap()
     }

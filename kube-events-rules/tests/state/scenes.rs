@@ -292,6 +292,136 @@ fn of_many_namespaces_the_greediest_makes_room() {
     assert!(state.statistics().bytes <= 40_000);
 }
 
+/// Rules of the scopes and names given, in this order.
+fn sets(rules: &[(Scope, Value)]) -> RuleSet {
+    let mut set = RuleSet::builder();
+    for (place, (scope, rule)) in rules.iter().enumerate() {
+        let spec: RuleSpec = serde_json::from_value(json!({ "rules": [rule] })).unwrap();
+        set.add("rules", &place.to_string(), scope, &spec);
+    }
+    let set = set.build();
+    assert!(set.problems().is_empty(), "{:?}", set.problems());
+    set
+}
+
+#[test]
+fn a_flood_about_one_namespace_ends_no_alert_about_another() {
+    let options = StateOptions { groups: 10, ..StateOptions::default() };
+    let rule = alert(&json!({"resolve": "reason=\"Started\""}));
+    let mut world = World::with(&json!([rule]), options);
+    world.rules = sets(&[(Scope::Cluster, rule)]);
+    world.state.adopt(&world.rules, time(0));
+    world.see(Happening::new("BackOff", "db", 1).within("bank"));
+    for at in 2..50 {
+        // What only recovers makes room before what fires.
+        let reason = if at % 2 == 0 { "BackOff" } else { "Started" };
+        world.see(Happening::new(reason, &format!("p-{at}"), at));
+    }
+    let firing = world.firing(50);
+    assert!(firing.iter().any(|(pod, ..)| pod == "db"), "{firing:?}");
+    let fires_in_shop = firing.iter().filter(|(pod, ..)| pod.starts_with("p-")).count();
+    assert!(fires_in_shop >= 8, "{firing:?}");
+    assert!(world.state.statistics().evicted > 30);
+}
+
+#[test]
+fn a_rule_of_the_same_name_ends_no_alert_of_the_cluster() {
+    let wide = alert(&json!({"resolve": "reason=\"Started\""}));
+    let narrow = alert(&json!({"keepFiringFor": "1s"}));
+    let shop = Scope::Namespace("shop".into());
+    for rules in [
+        [(Scope::Cluster, wide.clone()), (shop.clone(), narrow.clone())],
+        [(shop.clone(), narrow.clone()), (Scope::Cluster, wide.clone())],
+    ] {
+        let mut world = World::new(&json!([]));
+        world.rules = sets(&rules);
+        world.state.adopt(&world.rules, time(0));
+        world.see(back_off(0));
+        for at in [5, 65, 125] {
+            world.wait(at);
+            assert_eq!(world.firing(at).len(), 1, "{at}");
+        }
+        // Nor when it is changed or goes.
+        world.rules = sets(&[(Scope::Cluster, wide.clone())]);
+        let wide_goes_on = world.state.adopt(&sets(&rules[..0]), time(126));
+        assert_eq!(ends(&wide_goes_on), [Some(126)]);
+    }
+    // Of two of one scope the first is told of, and when it is over the other one.
+    let mut world = World::new(&json!([]));
+    world.rules = sets(&[(shop.clone(), narrow), (shop, wide)]);
+    world.state.adopt(&world.rules, time(0));
+    world.see(back_off(0));
+    assert_eq!(ends(&world.wait(2)), [Some(1)]);
+    world.wait(61);
+    assert_eq!(world.firing(61).len(), 1);
+    assert_eq!(ends(&world.see(Happening::new("Started", "web-0", 70))), [Some(70)]);
+}
+
+#[test]
+fn clocks_of_seconds_and_of_less_are_put_in_one_order() {
+    let absent = json!({"name": "NotPulled", "type": "alert", "enable": true,
+        "condition": "reason=\"Scheduled\"", "absence": {"expected": "reason=\"Pulled\"", "within": "2m"}});
+    let mut world = World::new(&json!([absent]));
+    world.hear(Happening::new("Scheduled", "web-0", 5).and(300), 6);
+    world.hear(Happening::new("Pulled", "web-0", 5), 6);
+    assert!(world.wait(600).is_empty(), "it came in the same second");
+    world.hear(Happening::new("Pulled", "web-1", 700).and(100), 701);
+    world.hear(Happening::new("Scheduled", "web-1", 700).and(300), 701);
+    world.wait(1000);
+    assert_eq!(world.firing(1000).len(), 1, "both clocks say that it came before");
+
+    let mut world = World::new(&json!([alert(&json!({"resolve": "reason=\"Started\""}))]));
+    world.hear(back_off(5).and(300), 6);
+    assert_eq!(ends(&world.hear(Happening::new("Started", "web-0", 5), 6)).len(), 1);
+    assert_eq!(world.firing(7), []);
+}
+
+#[test]
+fn what_comes_too_late_to_be_put_in_order_does_not_turn_it_round() {
+    let rules = json!([alert(&json!({"resolve": "reason=\"Started\""}))]);
+    let mut world = World::new(&rules);
+    world.see(back_off(10));
+    world.hear(Happening::new("Started", "web-0", 5), 80);
+    assert_eq!(world.firing(80).len(), 1, "it fails since then");
+    let mut world = World::new(&rules);
+    world.see(back_off(0));
+    world.see(Happening::new("Started", "web-0", 10));
+    world.hear(back_off(5), 80);
+    assert_eq!(world.firing(80), [], "it is well since then");
+    assert_eq!(world.see(back_off(90)).alerts.len(), 1);
+}
+
+#[test]
+fn an_absence_that_goes_on_is_one_alert_and_several_notifications() {
+    let absent = |kind: &str| {
+        json!([{"name": "NotStarted", "type": kind, "enable": true,
+            "condition": "reason=\"Killing\"", "absence": {"expected": "reason=\"Started\"", "within": "2m"}}])
+    };
+    let mut world = World::new(&absent("alert"));
+    let mut other = World::new(&absent("notification"));
+    for at in (0..7200).step_by(600) {
+        world.see(Happening::new("Killing", "web-0", at));
+        other.see(Happening::new("Killing", "web-0", at));
+        if at > 600 {
+            assert_eq!(world.firing(at).len(), 1, "{at}");
+        }
+    }
+    world.wait(6600 + 3599);
+    assert_eq!(world.firing(6600 + 3599).len(), 1, "an hour after the last one");
+    world.wait(6600 + 3602);
+    assert_eq!(world.firing(6600 + 3602), []);
+    other.wait(10_000);
+    assert_eq!(other.notified(), 12);
+}
+
+#[test]
+fn counts_beyond_all_measure_are_harmless() {
+    let rules = json!([alert(&json!({"threshold": {"count": 5, "within": "10m"}}))]);
+    let mut world = World::new(&rules);
+    world.see(back_off(100).counted((u64::MAX >> 1) - 1, -60_000_000_000));
+    world.see(back_off(101).counted(u64::MAX >> 1, 0));
+}
+
 #[test]
 fn the_samples_are_right() {
     #[derive(serde::Deserialize)]
