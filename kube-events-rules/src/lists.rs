@@ -8,12 +8,23 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Clone, Debug, Default)]
 pub struct Lists(Arc<BTreeMap<String, Arc<[Box<str>]>>>);
 
+/// A list's name, and its values, sorted.
+pub(crate) type List = (Box<str>, Arc<[Box<str>]>);
+
 // === impl Lists ===
 
 impl Lists {
     /// The values of a list, sorted.
     pub(crate) fn get(&self, name: &str) -> Option<Arc<[Box<str>]>> {
         self.0.get(name).map(Arc::clone)
+    }
+
+    /// Those that a text names as `@name`.
+    pub(crate) fn named_in(&self, text: &str) -> Box<[List]> {
+        let named =
+            |name: &str| text.match_indices('@').any(|(at, _)| text[at + 1..].starts_with(name));
+        let lists = self.0.iter().filter(|(name, _)| named(name));
+        lists.map(|(name, values)| (name.as_str().into(), Arc::clone(values))).collect()
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {

@@ -12,7 +12,7 @@ use crate::{
     Fields as _, Subject,
     name::{Key, Map, Place},
     owner::owner,
-    rule::{Kind, container},
+    rule::{Kind, container, object_label},
     suggest,
 };
 
@@ -168,7 +168,7 @@ impl Memory {
         let object = event.involved_object();
         let values = match &self.group_by {
             GroupBy::Object => vec![
-                (object.kind.to_lowercase(), object.name.to_owned()),
+                (object_label(event), object.name.to_owned()),
                 ("namespace".to_owned(), object.namespace.to_owned()),
             ],
             by @ GroupBy::Parts { .. } => by.labels(event),
@@ -243,7 +243,7 @@ impl GroupBy {
     fn labels(&self, event: &Event) -> Vec<(String, String)> {
         let values = self.values(event);
         let kind = values.iter().find(|(name, _)| name == "involvedObject.kind");
-        let kind = kind.map(|(_, kind)| kind.to_lowercase());
+        let kind = kind.map(|_| object_label(event));
         let label = |(name, value): (String, String)| match &*name {
             "involvedObject.namespace" => ("namespace".to_owned(), value),
             "involvedObject.fieldPath" => ("container".to_owned(), container(&value).to_owned()),

@@ -18,7 +18,7 @@ use kube_events_core::{
 
 use crate::{
     Condition, Fields, Limits, Lists, Scope, Subject, Template, Verdict, explain::Explanation,
-    memory::Memory, route::Route, sample,
+    lists::List, memory::Memory, route::Route, sample,
 };
 
 /// Labels that say where an alert comes from; a rule cannot set them.
@@ -75,6 +75,8 @@ struct Definition {
     place: Origin,
     /// The [`EventRule`] as JSON, a fifth of its size.
     spec: Box<str>,
+    /// The lists that it names.
+    lists: Box<[List]>,
     hash: u64,
 }
 
@@ -166,11 +168,13 @@ impl Kind {
 // === impl Identity ===
 
 impl Identity {
-    fn new(place: Origin, spec: &EventRule) -> Self {
-        let spec = serde_json::to_string(spec).expect("texts and numbers are JSON").into();
+    fn new(place: Origin, spec: &EventRule, lists: &Lists) -> Self {
+        let spec: Box<str> =
+            serde_json::to_string(spec).expect("texts and numbers are JSON").into();
+        let lists = lists.named_in(&spec);
         let mut hasher = DefaultHasher::new();
-        (&place, &spec).hash(&mut hasher);
-        Self(Arc::new(Definition { place, spec, hash: hasher.finish() }))
+        (&place, &spec, &lists).hash(&mut hasher);
+        Self(Arc::new(Definition { place, spec, lists, hash: hasher.finish() }))
     }
 }
 
@@ -180,6 +184,7 @@ impl PartialEq for Identity {
             || self.0.hash == other.0.hash
                 && self.0.place == other.0.place
                 && self.0.spec == other.0.spec
+                && self.0.lists == other.0.lists
     }
 }
 
@@ -207,7 +212,7 @@ impl Rule {
         let labels = labels.filter(|(name, _)| !is_reserved(name));
         let labels: BTreeMap<_, _> = severity.chain(labels).collect();
         Self {
-            identity: Identity::new(place, rule),
+            identity: Identity::new(place, rule, &lists),
             name: rule.name.as_str().into(),
             kind,
             lists,
@@ -391,7 +396,7 @@ impl Rule {
     pub(crate) fn alert(&self, event: &Event) -> Alert {
         let starts_at = event.when().unwrap_or_else(Timestamp::now);
         let object = event.involved_object();
-        let kind = object.kind.to_lowercase();
+        let kind = object_label(event);
         let place = [
             (&*kind, object.name),
             ("container", container(object.field_path)),
@@ -453,6 +458,14 @@ impl Rule {
 
 pub(crate) fn is_reserved(label: &str) -> bool {
     RESERVED_LABELS.contains(&label)
+}
+
+/// The label with the name of an Event's object: its kind. Of an object of the kind `Cluster` it is `name`,
+/// where that label says which cluster of Kubernetes it is in.
+pub(crate) fn object_label(event: &Event) -> String {
+    let kind = event.involved_object().kind.to_lowercase();
+    let is_taken = kind == "cluster" && event.cluster().is_some_and(|name| !name.is_empty());
+    if is_taken { "name".to_owned() } else { kind }
 }
 
 /// The container that `spec.containers{name}` or `spec.initContainers{name}` is about.

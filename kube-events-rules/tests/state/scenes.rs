@@ -250,6 +250,45 @@ fn rules_that_stay_as_they_are_keep_what_they_remember() {
 }
 
 #[test]
+fn a_rule_whose_list_changes_begins_anew() {
+    let set = |reasons: &[&str], others: &[&str]| {
+        let rule = json!({"name": "Trouble", "type": "alert", "enable": true, "keepFiringFor": "1h",
+            "condition": "reason in @reasons"});
+        let spec = json!({"rules": [rule], "lists": {"reasons": reasons, "others": others}});
+        let spec: RuleSpec = serde_json::from_value(spec).unwrap();
+        let mut set = RuleSet::builder();
+        set.add("shop", "object", &Scope::Namespace("shop".into()), &spec);
+        set.build()
+    };
+    let mut world = World::new(&json!([]));
+    world.rules = set(&["BackOff"], &["a"]);
+    world.state.adopt(&world.rules, time(0));
+    world.see(back_off(1));
+    world.rules = set(&["BackOff"], &["b"]);
+    assert!(world.state.adopt(&world.rules, time(2)).is_empty(), "it does not name that list");
+    assert_eq!(ends(&world.state.adopt(&set(&["Failed"], &["b"]), time(3))), [Some(3)]);
+}
+
+#[test]
+fn objects_of_the_kind_cluster_have_an_alert_each() {
+    let rules = rules_of("shop", &json!([alert(&json!({"resolve": "reason=\"Started\""}))]));
+    let mut state = State::default();
+    state.adopt(&rules, time(0));
+    let labels = |decoder: &Decoder, state: &mut State, name: &str| {
+        let event = json!({"metadata": {"uid": name}, "reason": "BackOff",
+            "involvedObject": {"kind": "Cluster", "name": name, "namespace": "shop"}});
+        let event = decoder.decode(event.to_string().as_bytes()).unwrap();
+        let effects = state.observe(&rules.evaluate(&event), time(1));
+        let labels = &effects.alerts[0].item.labels;
+        ["cluster", "name"].map(|label| labels.get(label).cloned().unwrap_or_default())
+    };
+    let north = Decoder::default().cluster("north");
+    assert_eq!(labels(&north, &mut state, "a"), ["north", "a"]);
+    assert_eq!(labels(&north, &mut state, "b"), ["north", "b"]);
+    assert_eq!(labels(&Decoder::default(), &mut state, "c"), ["c", ""]);
+}
+
+#[test]
 fn the_oldest_group_makes_room_and_its_alert_ends() {
     let options = StateOptions { groups: 2, ..StateOptions::default() };
     let rules = json!([alert(&json!({"resolve": "reason=\"Started\""}))]);
