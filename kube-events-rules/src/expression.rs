@@ -26,6 +26,9 @@ const MAX_TEMPLATE: usize = 16 << 10;
 /// Bytes that come out of one.
 const MAX_OUTPUT: usize = 64 << 10;
 
+/// Bytes of what an Event has under all names of one, which are copied before the engine begins.
+const MAX_INPUT: usize = 256 << 10;
+
 /// Steps that the engine makes for one, which has one for each operation.
 const FUEL: u64 = 10_000;
 
@@ -84,8 +87,9 @@ impl Expressions {
 
     pub(crate) fn render(&self, event: &(impl Fields + ?Sized)) -> Result<String, RenderError> {
         let mut members = Members::default();
+        let mut room = Room(MAX_INPUT);
         for name in &self.names {
-            name.add(&mut members, event);
+            name.add(&mut members, event, &mut room)?;
         }
         let template = self.engine.get_template(NAME).expect("it was added when it was read");
         let mut out = Bounded::default();
@@ -187,13 +191,21 @@ impl Name {
         Field::resolve(dotted).map(|_| Self::Field(Key::new(dotted)))
     }
 
-    fn add(&self, members: &mut Members, event: &(impl Fields + ?Sized)) {
+    fn add(
+        &self,
+        members: &mut Members,
+        event: &(impl Fields + ?Sized),
+        room: &mut Room,
+    ) -> Result<(), RenderError> {
         let json = || event.json().unwrap_or(&Json::Null);
         let (path, value) = match self {
-            Self::Field(key) => (key.as_str(), event.get(key).map(field)),
+            Self::Field(key) => {
+                let value = event.get(key).map(|value| room.field(value)).transpose()?;
+                (key.as_str(), value)
+            }
             Self::Map(map) => {
                 let pointer = format!("/{}", map.name().replace('.', "/"));
-                (map.name(), json().pointer(&pointer).map(converted))
+                (map.name(), room.at(json(), &pointer)?)
             }
             Self::Time(moment) => {
                 let text = moment.pointers().iter().find_map(|at| json().pointer(at)?.as_str());
@@ -202,41 +214,73 @@ impl Name {
             // No more than what is named: Events may be large.
             Self::Json(dotted) => {
                 let pointer = dotted.trim_start_matches("event").replace('.', "/");
-                (dotted.as_str(), json().pointer(&pointer).map(converted))
+                (dotted.as_str(), room.at(json(), &pointer)?)
             }
         };
         members.insert(path, value.unwrap_or(Out::UNDEFINED));
+        Ok(())
     }
 }
 
-/// A field as it is printed: numbers without an exponent.
-fn field(value: Value<'_>) -> Out {
-    match value {
-        #[allow(clippy::cast_possible_truncation, reason = "whole and within the bounds")]
-        Value::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => {
-            Out::from(number as i64)
-        }
-        Value::Number(number) => Out::from(number),
-        Value::Json(json) => converted(json),
-        text @ Value::Text(_) => Out::from(text.as_text().into_owned()),
-    }
-}
+/// For how many bytes there is room.
+struct Room(usize);
 
-/// The recursion is bounded by `serde_json`, which refuses to parse deeper than 128 levels.
-fn converted(json: &Json) -> Out {
-    match json {
-        Json::Null => Out::UNDEFINED,
-        Json::Bool(bool) => Out::from(*bool),
-        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => Out::from(whole),
-            (None, number) => Out::from(number.unwrap_or(f64::NAN)),
-        },
-        Json::String(text) => Out::from(text.as_str()),
-        Json::Array(list) => list.iter().map(converted).collect(),
-        Json::Object(map) => {
-            let members = map.iter().map(|(name, value)| (name.clone(), converted(value)));
-            Out::from(members.collect::<BTreeMap<_, _>>())
-        }
+// === impl Room ===
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> Result<(), RenderError> {
+        let why = || RenderError(format!("it names more than {MAX_INPUT} bytes of the Event"));
+        self.0 = self.0.checked_sub(bytes).ok_or_else(why)?;
+        Ok(())
+    }
+
+    fn at(&mut self, json: &Json, pointer: &str) -> Result<Option<Out>, RenderError> {
+        json.pointer(pointer).map(|json| self.converted(json)).transpose()
+    }
+
+    /// A field as it is printed: numbers without an exponent.
+    fn field(&mut self, value: Value<'_>) -> Result<Out, RenderError> {
+        Ok(match value {
+            #[allow(clippy::cast_possible_truncation, reason = "whole and within the bounds")]
+            Value::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => {
+                Out::from(number as i64)
+            }
+            Value::Number(number) => Out::from(number),
+            Value::Json(json) => self.converted(json)?,
+            text @ Value::Text(_) => {
+                let text = text.as_text();
+                self.take(text.len())?;
+                Out::from(text.into_owned())
+            }
+        })
+    }
+
+    /// The recursion is bounded by `serde_json`, which refuses to parse deeper than 128 levels.
+    fn converted(&mut self, json: &Json) -> Result<Out, RenderError> {
+        self.take(1)?;
+        Ok(match json {
+            Json::Null => Out::UNDEFINED,
+            Json::Bool(bool) => Out::from(*bool),
+            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(whole), _) => Out::from(whole),
+                (None, number) => Out::from(number.unwrap_or(f64::NAN)),
+            },
+            Json::String(text) => {
+                self.take(text.len())?;
+                Out::from(text.as_str())
+            }
+            Json::Array(list) => {
+                let items = list.iter().map(|item| self.converted(item));
+                Out::from(items.collect::<Result<Vec<_>, _>>()?)
+            }
+            Json::Object(map) => {
+                let members = map.iter().map(|(name, value)| {
+                    self.take(name.len())?;
+                    Ok((name.clone(), self.converted(value)?))
+                });
+                Out::from(members.collect::<Result<BTreeMap<_, _>, _>>()?)
+            }
+        })
     }
 }
 
@@ -483,6 +527,15 @@ mod tests {
         assert!(Template::parse(&filters(MAX_FILTERS)).is_ok());
         let error = Template::parse(&filters(MAX_FILTERS + 1)).unwrap_err();
         assert!(error.to_string().contains("at most 64 filters"), "{error}");
+    }
+
+    #[test]
+    fn what_goes_in_is_bounded() {
+        let event = json!({"message": "short", "data": vec!["x"; MAX_INPUT]});
+        let rendered = |text: &str| Template::parse(text).unwrap().render(&JsonEvent::new(&event));
+        let error = rendered("{{ event['message'] }}").unwrap_err();
+        assert!(error.to_string().contains("more than 262144 bytes of the Event"), "{error}");
+        assert_eq!(rendered("{{ event.message }}").as_deref(), Ok("short"));
     }
 
     #[test]

@@ -740,6 +740,13 @@ impl Builder {
         for label in rule.labels.keys().filter(|label| is_reserved(label)) {
             report(ProblemKind::ReservedLabel(label.clone()));
         }
+        for (field, members) in [("labels", &rule.labels), ("annotations", &rule.annotations)] {
+            if members.len() > EventRule::MAX_MEMBERS {
+                let reason = format!("more than {} of them", EventRule::MAX_MEMBERS);
+                report(ProblemKind::Setting { field, reason });
+                return Err(Left::Wrong);
+            }
+        }
         let mut templates = Vec::new();
         for (annotation, text) in &rule.annotations {
             match Template::parse(text) {

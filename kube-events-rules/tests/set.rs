@@ -563,3 +563,19 @@ fn an_event_that_is_evaluated_again_counts_once() {
     assert_eq!(rules.evaluate_at(&event, now).effects(), again.effects());
     assert!(rules.rules().all(|rule| rule.statistics() != Statistics::default()));
 }
+
+#[test]
+fn a_rule_has_a_bounded_number_of_texts() {
+    let told = |count: usize| {
+        let annotations: std::collections::BTreeMap<_, _> =
+            (0..count).map(|place| (format!("a{place}"), "x".to_owned())).collect();
+        let rule = EventRule { annotations, ..rule("A", RuleType::Alert, "count > 3") };
+        let mut set = RuleSet::builder();
+        let spec = RuleSpec { rules: vec![rule], ..RuleSpec::default() };
+        set.add("shop", "web", &Scope::Namespace("shop".into()), &spec);
+        set.build().problems().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(told(EventRule::MAX_MEMBERS), Vec::<String>::new());
+    let [told] = &told(EventRule::MAX_MEMBERS + 1)[..] else { panic!("one problem") };
+    assert!(told.contains("annotations") && told.contains("more than 64"), "{told}");
+}

@@ -109,9 +109,11 @@ pub struct EventRule {
     pub condition: String,
     /// Labels of what follows, for example `severity: warning`.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(extend("maxProperties" = EventRule::MAX_MEMBERS)))]
     pub labels: BTreeMap<String, String>,
     /// Annotations of what follows, with fields of the Event: `{{ message }}`, or `%message`.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(extend("maxProperties" = EventRule::MAX_MEMBERS)))]
     pub annotations: BTreeMap<String, String>,
     /// Whether the rule counts. Default: `false`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -160,6 +162,11 @@ pub struct EventRule {
         schemars(length(min = 1, max = 32), inner(length(min = 1, max = 253)))
     )]
     pub sinks: Vec<String>,
+}
+
+impl EventRule {
+    /// The most labels, and the most annotations, that a rule may have.
+    pub const MAX_MEMBERS: usize = 64;
 }
 
 /// So many occurrences within a time.
