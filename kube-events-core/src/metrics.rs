@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -104,6 +105,8 @@ pub struct RuleFigures {
     pub undecided: u64,
     /// About how long it took to evaluate them.
     pub evaluation: Duration,
+    /// The time of the latest Event that one of them matched.
+    pub last_match: Option<Timestamp>,
 }
 
 /// The figures of Rule objects, as many as the ruler is told to tell of.
@@ -112,6 +115,7 @@ struct Objects {
     told: Arc<Mutex<BTreeMap<RuleLabels, RuleFigures>>>,
     families: [Family<RuleLabels, Counter>; 6],
     evaluation: Family<RuleLabels, Counter<f64, AtomicU64>>,
+    last_match: Family<RuleLabels, Gauge<f64, AtomicU64>>,
 }
 
 /// Figures about one sink, for [`Instrumented`](crate::sink::Instrumented).
@@ -434,6 +438,9 @@ impl Objects {
         }
         let help = "About how long it took to evaluate the rules of an object";
         registry.register("rule_evaluation_seconds", help, self.evaluation.clone());
+        let help = "When the latest Event happened that a rule of an object matched";
+        let name = "rule_last_match_timestamp_seconds";
+        registry.register(name, help, self.last_match.clone());
     }
 
     fn tell(&self, objects: BTreeMap<RuleLabels, RuleFigures>) {
@@ -443,6 +450,7 @@ impl Objects {
                 family.remove(labels);
             }
             self.evaluation.remove(labels);
+            self.last_match.remove(labels);
         }
         for (labels, figures) in &objects {
             for (family, value) in self.families.iter().zip(figures.values()) {
@@ -459,6 +467,13 @@ impl Objects {
             }
             let counter = self.evaluation.get_or_create(labels);
             counter.inc_by(seconds - counter.get());
+            match figures.last_match {
+                None => drop(self.last_match.remove(labels)),
+                Some(last) => {
+                    let last = last.as_duration().as_secs_f64();
+                    self.last_match.get_or_create(labels).set(last);
+                }
+            }
         }
         *told = objects;
     }
@@ -619,5 +634,44 @@ impl OperatorMetrics {
     /// Tells whether this operator acts.
     pub fn leading(&self, leading: bool) {
         self.leading.set(i64::from(leading));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn rule_objects_are_told_of_until_they_are_no_longer() {
+        let mut registry = Registry::default();
+        let metrics = RulerMetrics::register(&mut registry);
+        let told = |figures: &[RuleFigures]| {
+            let labelled = figures.iter().map(|figures| (RuleLabels::new("shop", "web"), *figures));
+            metrics.objects(labelled.collect());
+            let mut text = String::new();
+            encode(&mut text, &registry).unwrap();
+            let values = text.lines().filter(|line| line.contains("rule_name=\"web\""));
+            let value = |line: &str| {
+                let (name, value) = line.split_once(' ').unwrap();
+                let name =
+                    name.split('{').next().unwrap().trim_start_matches("kube_events_ruler_rule_");
+                format!("{name} {value}")
+            };
+            values.map(value).collect::<Vec<_>>()
+        };
+        let mut figures = RuleFigures { matched: 7, unrendered: 2, ..RuleFigures::default() };
+        let first = told(&[figures]);
+        assert!(first.contains(&"matched_total 7".to_owned()), "{first:?}");
+        assert!(first.contains(&"unrendered_total 2".to_owned()), "{first:?}");
+        assert!(!first.iter().any(|line| line.starts_with("last_match")), "{first:?}");
+        // It was changed, and counts anew.
+        figures.matched = 1;
+        figures.last_match = Some(Timestamp::from_second(1_700_000_000).unwrap());
+        let next = told(&[figures]);
+        assert!(next.contains(&"matched_total 1".to_owned()), "{next:?}");
+        assert!(next.contains(&"last_match_timestamp_seconds 1700000000.0".to_owned()), "{next:?}");
+        assert_eq!(told(&[]), Vec::<String>::new());
     }
 }

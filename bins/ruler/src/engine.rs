@@ -537,6 +537,7 @@ fn figures(memory: &Memory) -> BTreeMap<RuleLabels, RuleFigures> {
         figures.dropped += done.dropped;
         figures.undecided += done.undecided;
         figures.evaluation += done.evaluation();
+        figures.last_match = figures.last_match.max(done.last_match);
     }
     let labelled = |((namespace, name), figures)| (RuleLabels::new(namespace, name), figures);
     objects.into_iter().take(memory.measured).map(labelled).collect()
