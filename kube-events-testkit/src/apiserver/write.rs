@@ -125,7 +125,11 @@ impl Shared {
             }
             if let Some(uid) = given["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) {
                 let why = format!(
-                    "Precondition failed: UID in precondition: {uid}, UID in object meta: "
+                    "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, \
+                     AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in \
+                     object meta: ",
+                    resource.plural,
+                    place.key(),
                 );
                 return Err(Status::conflict(resource, place.name, &why));
             }

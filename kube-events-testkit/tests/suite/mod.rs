@@ -344,8 +344,9 @@ pub(crate) async fn what_is_put_with_a_uid_has_to_be_there(client: &Client) {
     at.call(Method::DELETE, &lease, "application/json", &json!({})).await;
     let (code, status) = put(&created).await;
     let message = format!(
-        "Operation cannot be fulfilled on leases.coordination.k8s.io \"l\": Precondition failed: \
-         UID in precondition: {}, UID in object meta: ",
+        "Operation cannot be fulfilled on leases.coordination.k8s.io \"l\": StorageError: invalid \
+         object, Code: 4, Key: /registry/leases/put-uid/l, ResourceVersion: 0, AdditionalErrorMsg: \
+         Precondition failed: UID in precondition: {}, UID in object meta: ",
         created["metadata"]["uid"].as_str().unwrap()
     );
     assert_eq!((code, &status["message"]), (409, &json!(message)));
