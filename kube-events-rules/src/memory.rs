@@ -349,6 +349,9 @@ fn misplaced(rule: &EventRule, kind: Option<Kind>) -> Vec<Wrong> {
 }
 
 fn positive(text: &str) -> Result<SignedDuration, String> {
+    if !is_plain(text) {
+        return Err(format!("not a duration like 10s, 1m30s or 7d: {text:?}"));
+    }
     let length = duration::parse(text).map_err(|error| error.to_string())?;
     if length.is_zero() {
         return Err("has to be longer than nothing".to_owned());
@@ -357,6 +360,21 @@ fn positive(text: &str) -> Result<SignedDuration, String> {
         return Err("has to be a year at most".to_owned());
     }
     SignedDuration::try_from(length).map_err(|error| error.to_string())
+}
+
+/// Whether an API server takes it, which knows numbers with units only.
+fn is_plain(text: &str) -> bool {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let behind = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let end = behind.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(behind.len());
+        let is_unit = ["ns", "us", "ms", "s", "m", "h", "d", "w"].contains(&&behind[..end]);
+        if behind.len() == rest.len() || !is_unit {
+            return false;
+        }
+        rest = &behind[end..];
+    }
+    !text.is_empty()
 }
 
 fn written(length: SignedDuration) -> String {

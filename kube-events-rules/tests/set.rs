@@ -579,3 +579,22 @@ fn a_rule_has_a_bounded_number_of_texts() {
     let [told] = &told(EventRule::MAX_MEMBERS + 1)[..] else { panic!("one problem") };
     assert!(told.contains("annotations") && told.contains("more than 64"), "{told}");
 }
+
+#[test]
+fn durations_are_those_that_an_api_server_takes() {
+    let told = |text: &str| {
+        let repeat_interval = Some(text.to_owned());
+        let rule = EventRule { repeat_interval, ..rule("A", RuleType::Alert, "count > 3") };
+        let mut set = RuleSet::builder();
+        let spec = RuleSpec { rules: vec![rule], ..RuleSpec::default() };
+        set.add("shop", "web", &Scope::Namespace("shop".into()), &spec);
+        set.build().problems().iter().map(ToString::to_string).collect::<String>()
+    };
+    for text in ["10s", "1m30s", "1.5h", "7d", "250ms"] {
+        assert_eq!(told(text), "", "{text}");
+    }
+    for text in ["PT10M", "1 week 2 days", "10min", "10", "", "m", "-5s", "5m 3s"] {
+        assert!(told(text).contains("not a duration like 10s"), "{text}: {}", told(text));
+    }
+    assert!(told("0s").contains("longer than nothing"));
+}
