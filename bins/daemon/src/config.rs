@@ -27,6 +27,10 @@ use crate::{error::chain, yaml};
 /// on every network file system.
 const POLL: Duration = Duration::from_secs(10);
 
+/// For how long at least nothing is tried again that was refused: until the next poll, and not whenever
+/// something beside the file changes.
+const RETRY: Duration = Duration::from_secs(5);
+
 /// How many requests to reload may wait; more wait at their senders.
 const REQUESTS: usize = 16;
 
@@ -45,8 +49,8 @@ pub struct ConfigFile<T, A> {
     apply: A,
     metrics: ConfigMetrics,
     tried: Contents,
-    /// Whether that was well-formed and could not be used, for which there may be no reason any more.
-    is_refused: bool,
+    /// When that was well-formed and could not be used, for which there may be no reason any more.
+    refused_at: Option<Instant>,
     requests: mpsc::Receiver<Request>,
     handle: ReloadHandle,
     settings: PhantomData<fn(T)>,
@@ -178,7 +182,7 @@ where
             apply,
             metrics,
             tried: Err(io::ErrorKind::NotFound),
-            is_refused: false,
+            refused_at: None,
             requests,
             handle: ReloadHandle(handle),
             settings: PhantomData,
@@ -222,12 +226,15 @@ where
         let contents = tokio::fs::read(&self.path).await.map_err(|error| error.kind());
         if contents != self.tried {
             drop(self.reload().await);
-        } else if let (true, Ok(contents)) = (self.is_refused, contents) {
+        } else if let (Some(at), Ok(contents)) = (self.refused_at, contents)
+            && at.elapsed() >= RETRY
+        {
             drop(self.bring_into_force(contents).await);
         }
     }
 
     async fn reload(&mut self) -> Result<(), Arc<str>> {
+        self.refused_at = None;
         let result = match self.read().await {
             Ok(contents) if contents.trim_ascii().is_empty() => {
                 self.tried = Ok(contents);
@@ -256,9 +263,9 @@ where
     async fn bring_into_force(&mut self, contents: Vec<u8>) -> Result<(), ConfigError> {
         let settings = parse(&self.name(), &contents);
         self.tried = Ok(contents);
-        self.is_refused = false;
+        self.refused_at = None;
         if let Err(error) = (self.apply)(settings?).await {
-            self.is_refused = true;
+            self.refused_at = Some(Instant::now());
             return Err(ConfigError::Apply { path: self.name(), source: error.into() });
         }
         self.metrics.succeeded();

@@ -198,9 +198,12 @@ impl RuleContext {
         }
         let enabled = rule.spec.rules.iter().filter(|rule| rule.enable).count();
         let available = looking.iter().filter(|ruler| is_available(ruler.status.as_ref()));
-        let limits = available
-            .filter_map(|ruler| Some(ruler.read.as_ref().ok()?.spec.limits.unwrap_or_default()));
-        let counting = limits.map(|limits| {
+        let limits = available.filter_map(|ruler| Some(ruler.read.as_ref().ok()?.spec.limits));
+        let mut limits: Vec<_> = limits.map(|it| of_an_object(it.unwrap_or_default())).collect();
+        // Once for all Rulers that do not differ in them.
+        limits.sort_unstable_by_key(|limits| format!("{limits:?}"));
+        limits.dedup();
+        let counting = limits.into_iter().map(|limits| {
             if limits == RuleLimits::default() {
                 set.rules().count()
             } else {
@@ -280,6 +283,20 @@ fn scope_in_one_namespace(rule: &Rule, settings: &Settings) -> Option<String> {
         _ => return None,
     };
     settings.namespaced.then(|| format!("error: {why}"))
+}
+
+/// Those of a Ruler's limits that are about one object, but no more than the usual ones: what is more is not
+/// accepted, and the operator has to have the memory and the time for it.
+fn of_an_object(limits: RuleLimits) -> RuleLimits {
+    let usual = RuleLimits::default();
+    RuleLimits {
+        condition_size: limits.condition_size.min(usual.condition_size),
+        condition_depth: limits.condition_depth.min(usual.condition_depth),
+        pattern_size: limits.pattern_size.min(usual.pattern_size),
+        object_patterns_size: limits.object_patterns_size.min(usual.object_patterns_size),
+        object_rules: limits.object_rules.min(usual.object_rules),
+        ..usual
+    }
 }
 
 /// The object's rules that count, as a ruler with these limits would have them.
@@ -385,6 +402,19 @@ mod tests {
     fn a_good_rule_is_accepted_without_a_word() {
         let finding = of("shop", &json!({}), "count > 3");
         assert_eq!((finding.holds, finding.message.as_str()), (Some(true), ""));
+    }
+
+    #[test]
+    fn a_ruler_has_the_operator_compile_no_more_than_usual() {
+        let limits = |text: &str| serde_json::from_str::<RuleLimits>(text).unwrap();
+        let vast =
+            limits(r#"{"patternSize": "1Ti", "objectPatternsSize": "1Ti", "groupsSize": "1Gi"}"#);
+        assert_eq!(of_an_object(vast), RuleLimits::default());
+        let small = of_an_object(limits(r#"{"objectRules": 1, "measuredObjects": 5}"#));
+        assert_eq!(small, RuleLimits { object_rules: 1, ..RuleLimits::default() });
+        let mut rules = rule("shop", &json!({}), "count > 3");
+        rules.spec.rules.extend(rules.spec.rules.clone());
+        assert_eq!(compiled(&rules, &Settings::default(), small).rules().count(), 1);
     }
 
     #[test]

@@ -136,7 +136,7 @@ async fn a_wrong_file_is_counted_once_and_replaces_nothing() {
     assert_eq!(fixture.metric("kube_events_config_last_reload_successful"), "1");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_could_not_be_used_comes_into_force_when_it_can() {
     let fixture = Fixture::new("cluster: a\n");
     let (mut file, mut applied) = fixture.open().await.unwrap();
@@ -145,9 +145,26 @@ async fn what_could_not_be_used_comes_into_force_when_it_can() {
     assert_eq!(fixture.failures(), "1");
     fs::write(fixture.folder.path().join("allowed"), "").unwrap();
     file.follow(looks(2)).await;
-    assert_eq!(drain(&mut applied), ["a", "bad"]);
+    assert_eq!(drain(&mut applied), ["a"], "not at once");
+    tokio::time::advance(POLL).await;
+    file.follow(looks(2)).await;
+    assert_eq!(drain(&mut applied), ["bad"]);
     assert_eq!(fixture.metric("kube_events_config_last_reload_successful"), "1");
     assert_eq!(fixture.failures(), "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_file_is_refused_also_after_one_that_was() {
+    let fixture = Fixture::new("cluster: a\n");
+    let (mut file, mut applied) = fixture.open().await.unwrap();
+    for text in ["cluster: bad\n", ""] {
+        fixture.write(text);
+        file.follow(looks(1)).await;
+        tokio::time::advance(POLL).await;
+    }
+    file.follow(looks(2)).await;
+    assert_eq!(drain(&mut applied), ["a"]);
+    assert_eq!(fixture.failures(), "2");
 }
 
 #[tokio::test]
