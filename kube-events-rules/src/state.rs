@@ -425,11 +425,10 @@ fn own(
     told: usize,
     effects: &mut Effects,
 ) {
-    let mut place = 0;
-    effects.alerts.retain(|alert| {
-        place += 1;
+    let mut alerts = effects.alerts.split_off(told);
+    alerts.retain(|alert| {
         // What does not last is told once, and ends nothing.
-        let Some(ends_at) = alert.item.ends_at.filter(|_| place > told) else { return true };
+        let Some(ends_at) = alert.item.ends_at else { return true };
         let labels = alert.item.fingerprint();
         let owner = owners.get(&labels).filter(|owner| owner.group != group.group);
         let is_end = ends_at <= now;
@@ -443,6 +442,7 @@ fn own(
         }
         true
     });
+    effects.alerts.append(&mut alerts);
 }
 
 fn remove(turns: &mut BTreeMap<Arc<str>, BTreeSet<Turn>>, tenant: &Arc<str>, turn: Turn) {

@@ -199,11 +199,14 @@ impl RuleContext {
         let enabled = rule.spec.rules.iter().filter(|rule| rule.enable).count();
         let available = looking.iter().filter(|ruler| is_available(ruler.status.as_ref()));
         let limits = available.filter_map(|ruler| Some(ruler.read.as_ref().ok()?.spec.limits));
-        let mut limits: Vec<_> = limits.map(|it| of_an_object(it.unwrap_or_default())).collect();
         // Once for all Rulers that do not differ in them.
-        limits.sort_unstable_by_key(|limits| format!("{limits:?}"));
-        limits.dedup();
-        let counting = limits.into_iter().map(|limits| {
+        let mut distinct = Vec::new();
+        for limits in limits.map(|it| of_an_object(it.unwrap_or_default())) {
+            if !distinct.contains(&limits) {
+                distinct.push(limits);
+            }
+        }
+        let counting = distinct.into_iter().map(|limits| {
             if limits == RuleLimits::default() {
                 set.rules().count()
             } else {

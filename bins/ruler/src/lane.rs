@@ -236,12 +236,14 @@ impl<T: Payload> Worker<T> {
             }
             let optional = waiting.iter().all(Option::is_none);
             let size = if optional { size(&items) } else { 0 };
-            let identities: HashSet<_> = items.iter().filter(|_| optional).map(identity).collect();
+            let identities: Vec<_> = items.iter().filter(|_| optional).map(identity).collect();
             let delivered = self.deliver(items).await;
             self.waiting.fetch_sub(size, Ordering::Relaxed);
             if optional {
                 let mut queued = lock(&self.queued);
-                queued.retain(|queued| !identities.contains(queued));
+                for identity in &identities {
+                    queued.remove(identity);
+                }
             }
             for done in waiting.into_iter().flatten() {
                 // Whoever hung up will ask again, and the window answers.

@@ -43,7 +43,7 @@ pub struct RuleLimits {
     pub rule_groups: u32,
     /// Bytes that all groups of all rules take, about. Default: `64Mi`.
     pub groups_size: ByteSize,
-    /// Rule objects whose figures are among the ruler's metrics, five series each. Default: 0.
+    /// Rule objects whose figures are among the ruler's metrics, eight series each. Default: 0.
     #[cfg_attr(feature = "crd", schemars(with = "i32", range(min = 0, max = 10_000)))]
     pub measured_objects: u32,
 }

@@ -37,8 +37,9 @@ pub struct ExplainOptions {
 
 const EXAMPLES: &str = "\
 Rules that match are shown with each of their tests: what it says, and the value that it was made on.
-The tests that decide have a `*`. So are rules whose alert the Event ends (`resolve`), or that waited for
-it (`absence`). Of the others the test that decides is shown. Ages are counted to the time of the Event.
+So are rules whose alert the Event ends (`resolve`), or that waited for it (`absence`). The tests that
+decide have a `*`. Of the other rules the test that decides is shown. Ages are counted to the time of
+the Event.
 
 Exit codes: 0 it was explained, 1 some of the rules do not compile, 2 nothing could be explained.
 
