@@ -41,7 +41,8 @@ async fn everything() -> String {
     ruler.sink("lane");
     ruler.lost("lane", 1);
     ruler.suppressed("lane", 1);
-    ruler.objects([(RuleLabels::new("shop", "web"), RuleFigures::default())].into());
+    let matched = RuleFigures { last_match: Some(Timestamp::UNIX_EPOCH), ..RuleFigures::default() };
+    ruler.objects([(RuleLabels::new("shop", "web"), matched)].into());
     let operator = OperatorMetrics::register(&mut registry);
     operator.reconciled("Rule", Duration::ZERO, true);
     operator.wrote("Rule", 1);

@@ -7,6 +7,7 @@ pub mod checkpoint;
 #[cfg(feature = "testing")]
 pub mod contract;
 pub mod crd;
+pub mod error;
 pub mod event;
 pub mod gap;
 mod log;

@@ -6,8 +6,9 @@ use std::{
 };
 
 use crate::{
-    RuleSet,
+    RuleSet, Scope,
     rule::{Identity, Origin, Rule},
+    work::Debt,
 };
 
 /// The rules of the set that a new one follows.
@@ -15,6 +16,7 @@ use crate::{
 pub(crate) struct Before {
     objects: HashMap<String, HashMap<String, Vec<Arc<Rule>>>>,
     rules: HashSet<ByIdentity>,
+    debts: HashMap<Scope, Debt>,
 }
 
 #[derive(Debug)]
@@ -24,7 +26,7 @@ struct ByIdentity(Arc<Rule>);
 
 impl Before {
     pub(crate) fn new(set: &RuleSet) -> Self {
-        let mut this = Self::default();
+        let mut this = Self { debts: set.debts().collect(), ..Self::default() };
         for rule in set.shared() {
             let objects = this.objects.entry(rule.namespace().to_owned()).or_default();
             objects.entry(rule.object().to_owned()).or_default().push(Arc::clone(rule));
@@ -45,6 +47,11 @@ impl Before {
         let mut same =
             rules.filter(|rule| rule.name() == name && rule.origin().number == place.number);
         same.next()
+    }
+
+    /// What the rules of a scope have taken too much.
+    pub(crate) fn debt(&self, scope: &Scope) -> Option<Debt> {
+        self.debts.get(scope).copied()
     }
 
     /// The rule that counted and is defined alike.

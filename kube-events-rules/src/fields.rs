@@ -24,6 +24,11 @@ pub trait Fields {
         None
     }
 
+    /// Bytes of the JSON in which a `JSONPath` is followed, about.
+    fn size(&self) -> usize {
+        0
+    }
+
     /// The time that ages are counted to: the wall clock's, unless the view holds another.
     fn now(&self) -> Timestamp {
         Timestamp::now()

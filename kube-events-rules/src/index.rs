@@ -29,7 +29,7 @@ use self::{
     scratch::Scratch,
     test::{Answer, Asked, Test},
 };
-use crate::{fields::Fields, verdict::Reason, verdict::Verdict};
+use crate::{fields::Fields, verdict::Reason, verdict::Verdict, work::Fuel};
 
 /// Conditions, compiled together. They are known by the order in which they were added.
 #[derive(Debug, Default)]
@@ -76,9 +76,10 @@ impl Index {
     pub(crate) fn evaluate(
         &self,
         fields: &(impl Fields + ?Sized),
+        fuel: &mut Fuel,
         mut found: impl FnMut(usize, Verdict),
     ) {
-        self.look(fields, |scratch, condition| match self.run(condition, fields, scratch) {
+        self.look(fields, fuel, |scratch, condition| match self.run(condition, fields, scratch) {
             Verdict::False => {}
             verdict => found(condition as usize, verdict),
         });
@@ -88,11 +89,12 @@ impl Index {
     pub(crate) fn evaluate_timed(
         &self,
         fields: &(impl Fields + ?Sized),
+        fuel: &mut Fuel,
         mut looked_at: impl FnMut(usize, Verdict, Duration),
     ) {
         // To look at a clock takes about as long as to evaluate a condition.
         let clock = Instant::now().elapsed();
-        self.look(fields, |scratch, condition| {
+        self.look(fields, fuel, |scratch, condition| {
             let start = Instant::now();
             let verdict = self.run(condition, fields, scratch);
             looked_at(condition as usize, verdict, start.elapsed().saturating_sub(clock));
@@ -100,8 +102,13 @@ impl Index {
     }
 
     /// Finds the conditions that may be true or undecided, each once.
-    fn look(&self, fields: &(impl Fields + ?Sized), mut look_at: impl FnMut(&mut Scratch, u32)) {
-        scratch::with(self.tests.len(), self.ends.len(), self.needles.len(), |scratch| {
+    fn look(
+        &self,
+        fields: &(impl Fields + ?Sized),
+        fuel: &mut Fuel,
+        mut look_at: impl FnMut(&mut Scratch, u32),
+    ) {
+        scratch::with(self.tests.len(), self.ends.len(), self.needles.len(), fuel, |scratch| {
             for condition in &self.always {
                 look_at(scratch, *condition);
             }
@@ -127,6 +134,13 @@ impl Index {
                 for needle in 0..scratch.found(place).len() {
                     let needle = scratch.found(place)[needle];
                     for condition in needles.conditions(needle) {
+                        if scratch.is_first_look(*condition) {
+                            look_at(scratch, *condition);
+                        }
+                    }
+                }
+                if scratch.is_cut(place) {
+                    for condition in needles.all_conditions() {
                         if scratch.is_first_look(*condition) {
                             look_at(scratch, *condition);
                         }
@@ -190,7 +204,7 @@ impl Index {
             return answer;
         }
         let answer = match &self.tests[test as usize] {
-            Test::Alone(test) => test.answer(fields),
+            Test::Alone(test) => test.answer(fields, &mut scratch.fuel),
             Test::Searched(needles) => {
                 self.search(*needles as usize, fields, scratch);
                 // A search leaves the answer to every test whose text it found.
@@ -214,7 +228,7 @@ impl Index {
         let mut answer = Answer::No;
         for needed in needed {
             match self.ask(*needed, fields, scratch) {
-                Answer::Yes => return test.answer(fields),
+                Answer::Yes => return test.answer(fields, &mut scratch.fuel),
                 other => answer = other,
             }
         }

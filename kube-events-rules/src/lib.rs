@@ -47,6 +47,7 @@ mod template;
 mod value;
 mod verdict;
 mod walk;
+mod work;
 
 pub use condition::Condition;
 pub use defaults::{DEFAULT_RULES, default_rules};

@@ -2,8 +2,8 @@
 
 use kube_events_core::crd::{ByteSize, RuleLimits};
 
-/// Bounds on conditions, Rule objects and namespaces. What is beyond them is refused when it is compiled,
-/// never when it is evaluated.
+/// Bounds on conditions, Rule objects and namespaces. What is beyond them is refused when it is compiled; only
+/// [`Limits::event_work`] counts when rules are evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of text. Default 16 KiB.
@@ -24,6 +24,11 @@ pub struct Limits {
     /// Bytes that the compiled forms of the patterns of all objects of one namespace may take
     /// together. Default 64 MiB.
     pub namespace_patterns_size: usize,
+    /// What the rules of one namespace or workspace may cost one Event: bytes of text times bytes of the
+    /// compiled form, for each pattern that is matched, and what takes about as long. What is beyond is
+    /// undecided. Default 1 Gi, a fifth of a second in the worst case that we know. Who takes more than a tenth of
+    /// the time for long gets a millisecond of it for each Event.
+    pub event_work: u64,
 }
 
 // === impl Limits ===
@@ -39,6 +44,7 @@ impl Limits {
         namespace_rules: usize::MAX,
         namespace_conditions_size: usize::MAX,
         namespace_patterns_size: usize::MAX,
+        event_work: u64::MAX,
     };
 }
 
@@ -61,6 +67,7 @@ impl From<RuleLimits> for Limits {
             namespace_rules: count(limits.namespace_rules),
             namespace_conditions_size: bytes(limits.namespace_conditions_size),
             namespace_patterns_size: bytes(limits.namespace_patterns_size),
+            event_work: limits.event_work.0,
         }
     }
 }

@@ -187,7 +187,10 @@ impl Pattern {
                     Err(error) if error.size_limit().is_some() && size < most => {
                         size = most.min(size * 2);
                     }
-                    built => return built.map_err(|error| self.refused(&error, limits, most)),
+                    built => {
+                        let built = built.map(|regex| (regex, size));
+                        return built.map_err(|error| self.refused(&error, limits, most));
+                    }
                 }
             }
         })?;

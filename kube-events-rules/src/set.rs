@@ -24,6 +24,7 @@ use crate::{
     sample,
     scope::{SCOPE_LABEL, Scope},
     suggest,
+    work::{Account, Debt, Fuel},
 };
 
 /// The annotation of a Rule object that names lints not to be told, separated by commas.
@@ -72,6 +73,19 @@ struct Bucket {
     clauses: Box<[Clause]>,
     /// The conditions of the clauses.
     index: Index,
+    /// What they may cost, if they are a tenant's.
+    account: Option<Account>,
+}
+
+/// What Events are evaluated for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// They have just come.
+    Live,
+    /// They came at another time, and say the same each time.
+    Replay,
+    /// Somebody has evaluated them before, and counted.
+    Again,
 }
 
 /// Whose condition it is, and what for.
@@ -272,27 +286,33 @@ impl RuleSet {
     /// Evaluates every rule whose scope the Event is in. Total; allocates nothing while no rule
     /// matches.
     pub fn evaluate<'a>(&'a self, event: &'a Event) -> Outcome<'a> {
-        self.outcome(event, Subject::new(event), true)
+        self.outcome(event, Subject::new(event), Purpose::Live)
     }
 
     /// Evaluates as at another time: ages are counted to it and not to the wall clock's, as a replay
     /// has to.
     pub fn evaluate_at<'a>(&'a self, event: &'a Event, now: Timestamp) -> Outcome<'a> {
-        self.outcome(event, Subject::at(event, now), true)
+        self.outcome(event, Subject::at(event, now), Purpose::Replay)
     }
 
     /// The same for an Event that somebody has evaluated before, and counted: what rules have done
     /// ([`Rule::statistics`]) stays as it is.
     pub fn evaluate_again<'a>(&'a self, event: &'a Event, now: Timestamp) -> Outcome<'a> {
-        self.outcome(event, Subject::at(event, now), false)
+        self.outcome(event, Subject::at(event, now), Purpose::Again)
     }
 
-    fn outcome<'a>(&'a self, event: &'a Event, subject: Subject<'a>, counts: bool) -> Outcome<'a> {
+    fn outcome<'a>(
+        &'a self,
+        event: &'a Event,
+        subject: Subject<'a>,
+        purpose: Purpose,
+    ) -> Outcome<'a> {
+        let counts = purpose != Purpose::Again;
         let mut outcome = Outcome { event, found: Vec::new(), undecided: 0 };
         let timed = counts && sample::is_due();
         for bucket in self.in_scope(event.involved_object().namespace) {
             let before = outcome.found.len();
-            outcome.undecided += bucket.look(event, subject, counts, timed, &mut outcome.found);
+            outcome.undecided += bucket.look(event, subject, purpose, timed, &mut outcome.found);
             judge(&mut outcome.found, before, counts);
         }
         outcome
@@ -330,6 +350,15 @@ impl RuleSet {
         std::iter::once(&inner.cluster).chain(scoped).flat_map(|bucket| &bucket.rules)
     }
 
+    /// What the rules of tenants have taken too much.
+    pub(crate) fn debts(&self) -> impl Iterator<Item = (Scope, Debt)> {
+        let Inner { workspaces, namespaces, .. } = &*self.0;
+        let workspaces = workspaces.iter().map(|(name, it)| (Scope::Workspace(name.clone()), it));
+        let namespaces = namespaces.iter().map(|(name, it)| (Scope::Namespace(name.clone()), it));
+        let buckets = workspaces.chain(namespaces);
+        buckets.filter_map(|(scope, bucket)| Some((scope, bucket.account.as_ref()?.debt()?)))
+    }
+
     /// The names of all sinks that routes lead to.
     pub fn sinks(&self) -> BTreeSet<&str> {
         self.rules().flat_map(Rule::sinks).map(String::as_str).collect()
@@ -361,10 +390,16 @@ impl Bucket {
         &'a self,
         event: &Event,
         subject: Subject<'_>,
-        counts: bool,
+        purpose: Purpose,
         timed: bool,
         found: &mut Vec<Found<'a>>,
     ) -> usize {
+        let counts = purpose != Purpose::Again;
+        let mut fuel = match (&self.account, purpose) {
+            (None, _) => Fuel::UNLIMITED,
+            (Some(account), Purpose::Live) => account.fuel(),
+            (Some(account), _) => account.full(),
+        };
         let mut undecided = 0;
         let begin = found.len();
         let mut add = |clause: usize, verdict| {
@@ -380,12 +415,15 @@ impl Bucket {
             }
         };
         if timed {
-            self.index.evaluate_timed(&subject, |clause, verdict, time| {
+            self.index.evaluate_timed(&subject, &mut fuel, |clause, verdict, time| {
                 self.rules[self.clauses[clause].rule as usize].count_time(time);
                 add(clause, verdict);
             });
         } else {
-            self.index.evaluate(&subject, add);
+            self.index.evaluate(&subject, &mut fuel, add);
+        }
+        if let (Some(account), Purpose::Live) = (&self.account, purpose) {
+            account.charge(fuel);
         }
         if counts && found.len() > begin {
             let when = event.when();
@@ -409,9 +447,10 @@ impl Draft {
         }
     }
 
-    fn finish(self) -> Bucket {
+    /// The rules of a scope, with an account if there are limits to what they may cost.
+    fn finish(self, account: Option<Account>) -> Bucket {
         let Self { rules, clauses, index } = self;
-        Bucket { rules: rules.into(), clauses: clauses.into(), index: index.build() }
+        Bucket { rules: rules.into(), clauses: clauses.into(), index: index.build(), account }
     }
 }
 
@@ -666,7 +705,10 @@ impl Builder {
     /// The set of all that was added.
     pub fn build(mut self) -> RuleSet {
         for (scope, draft) in self.drafts {
-            *self.inner.scope(scope) = draft.finish();
+            let debt = self.before.debt(&scope);
+            let account =
+                (scope != Scope::Cluster).then(|| Account::new(self.limits.event_work, debt));
+            *self.inner.scope(scope) = draft.finish(account);
         }
         RuleSet(Arc::new(self.inner))
     }

@@ -106,6 +106,10 @@ impl Fields for Subject<'_> {
         Some(self.event.value())
     }
 
+    fn size(&self) -> usize {
+        self.event.json().len()
+    }
+
     fn now(&self) -> Timestamp {
         self.now.unwrap_or_else(Timestamp::now)
     }

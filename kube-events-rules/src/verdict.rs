@@ -33,6 +33,9 @@ pub enum Reason {
     InvalidPattern,
     /// The number is too large, on a name that Events never have.
     NumberTooLarge,
+    /// The rules of the same namespace or workspace have taken as much for the Event as they may: see
+    /// [`Limits::event_work`](crate::Limits::event_work).
+    TooCostly,
 }
 
 impl Verdict {
@@ -54,6 +57,7 @@ impl Reason {
             Self::SubscriptTooLarge => "subscript_too_large",
             Self::InvalidPattern => "invalid_pattern",
             Self::NumberTooLarge => "number_too_large",
+            Self::TooCostly => "too_costly",
         }
     }
 }
@@ -69,6 +73,7 @@ impl fmt::Display for Reason {
             Self::SubscriptTooLarge => "a subscript is too large",
             Self::InvalidPattern => "a pattern is invalid",
             Self::NumberTooLarge => "a number is too large",
+            Self::TooCostly => "rules of this namespace or workspace cost the Event too much",
         })
     }
 }

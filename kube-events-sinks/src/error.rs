@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, and where.
 
-use std::{error::Error, fmt::Display};
+use std::fmt::Display;
 
 /// A configuration that cannot work, by the field that is to blame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,16 +29,4 @@ impl ConfigError {
         let dot = if self.field.is_empty() { "" } else { "." };
         Self { field: format!("{object}{dot}{}", self.field), ..self }
     }
-}
-
-/// An error and its causes on one line.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures::{Stream, StreamExt as _, future::BoxFuture, stream};
-use kube_events_core::metrics::ConfigMetrics;
+use kube_events_core::{error::chain, metrics::ConfigMetrics};
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -21,7 +21,7 @@ use tokio::{
 use tracing::{error, info};
 
 use self::changes::changes;
-use crate::{error::chain, yaml};
+use crate::yaml;
 
 /// How often a file is looked at, should the operating system not tell of its changes: it does not
 /// on every network file system.

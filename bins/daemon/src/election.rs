@@ -12,13 +12,12 @@ use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
+use kube_events_core::error::chain;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tracing::{info, warn};
-
-use crate::error::chain;
 
 /// How long a leader that says nothing more is waited for, unless another time is asked for.
 const DURATION: Duration = Duration::from_secs(15);

@@ -49,7 +49,6 @@ mod cluster;
 mod config;
 #[cfg(feature = "election")]
 mod election;
-mod error;
 mod health;
 mod kubernetes;
 mod listen;

@@ -11,7 +11,8 @@ use std::{
 };
 
 use kube_events_core::{
-    Alert, Batch, Item, Notification, SendError, Sink,
+    Alert, Batch, Item, Notification, Sink,
+    error::chain,
     metrics::{RulerMetrics, SinkMetrics},
     sink::{Instrumented, Retry, RetryPolicy, SendErrorKind, Timeout},
 };
@@ -300,16 +301,6 @@ pub(crate) fn identity(item: &impl Item) -> u64 {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn chain(error: &SendError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -53,6 +53,9 @@ pub const NAMESPACE_CONDITIONS_SIZE: ByteSize = ByteSize(4 << 20);
 /// Bytes of the compiled forms of all patterns of one namespace.
 pub const NAMESPACE_PATTERNS_SIZE: ByteSize = ByteSize(64 << 20);
 
+/// What the rules of one namespace or workspace may cost one Event.
+pub const EVENT_WORK: ByteSize = ByteSize(1 << 30);
+
 /// Groups that one rule with state remembers.
 pub const RULE_GROUPS: u32 = 10_000;
 

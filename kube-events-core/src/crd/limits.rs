@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ByteSize,
     defaults::{
-        CONDITION_DEPTH, CONDITION_SIZE, GROUPS_SIZE, NAMESPACE_CONDITIONS_SIZE,
+        CONDITION_DEPTH, CONDITION_SIZE, EVENT_WORK, GROUPS_SIZE, NAMESPACE_CONDITIONS_SIZE,
         NAMESPACE_PATTERNS_SIZE, NAMESPACE_RULES, OBJECT_PATTERNS_SIZE, OBJECT_RULES, PATTERN_SIZE,
         RULE_GROUPS,
     },
@@ -38,6 +38,9 @@ pub struct RuleLimits {
     pub namespace_conditions_size: ByteSize,
     /// Bytes of the compiled forms of all patterns of one namespace. Default: `64Mi`.
     pub namespace_patterns_size: ByteSize,
+    /// What the rules of one namespace or workspace may cost one Event: bytes of text times bytes of the
+    /// compiled form, for each pattern that is matched. What is beyond is undecided. Default: `1Gi`.
+    pub event_work: ByteSize,
     /// Groups that one rule with state remembers. Default: 10000.
     #[cfg_attr(feature = "crd", schemars(with = "i32", range(min = 1, max = 1_000_000)))]
     pub rule_groups: u32,
@@ -61,6 +64,7 @@ impl Default for RuleLimits {
             namespace_rules: NAMESPACE_RULES,
             namespace_conditions_size: NAMESPACE_CONDITIONS_SIZE,
             namespace_patterns_size: NAMESPACE_PATTERNS_SIZE,
+            event_work: EVENT_WORK,
             rule_groups: RULE_GROUPS,
             groups_size: GROUPS_SIZE,
             measured_objects: 0,

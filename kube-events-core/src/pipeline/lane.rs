@@ -16,13 +16,11 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
-use super::{
-    Observed, Open,
-    status::{LaneCell, chain},
-};
+use super::{Observed, Open, status::LaneCell};
 use crate::{
     Batch, Event, Item, ResourceVersion, SendError, Sink,
     checkpoint::Position,
+    error::chain,
     gap::GapReason,
     log::{Log, Offset, Read},
     metrics::PipelineMetrics,

@@ -1,7 +1,6 @@
 //! How a pipeline is doing, for those who look at it from outside.
 
 use std::{
-    error::Error,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -15,6 +14,7 @@ use tracing::{debug, warn};
 use crate::{
     ResourceVersion, SendError,
     checkpoint::{Checkpoint, Position},
+    error::chain,
     source::SourceError,
 };
 
@@ -194,16 +194,4 @@ impl LaneCell {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// An error and what caused it, on one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -3,7 +3,7 @@
 use aho_corasick::AhoCorasick;
 
 use super::{Part, scratch::Scratch, test::Answer};
-use crate::{fields::Fields, name::Key};
+use crate::{fields::Fields, name::Key, work};
 
 #[derive(Debug)]
 pub(super) struct Needles {
@@ -43,6 +43,11 @@ impl Needles {
         !self.conditions.is_empty()
     }
 
+    /// All conditions that are found by some text.
+    pub(super) fn all_conditions(&self) -> &[u32] {
+        &self.conditions
+    }
+
     pub(super) fn conditions(&self, needle: u32) -> &[u32] {
         &self.conditions[self.texts[needle as usize].conditions.range()]
     }
@@ -58,6 +63,10 @@ impl Needles {
             return scratch.end_without_field(place);
         };
         for found in self.automaton.find_overlapping_iter(&*value.as_text()) {
+            // Of texts within one another many end at each place.
+            if !scratch.fuel.take(work::FOUND) {
+                return scratch.cut_search(place);
+            }
             let needle = found.pattern();
             let Needle { test, conditions } = self.texts[needle];
             if scratch.answer(test).is_none() {

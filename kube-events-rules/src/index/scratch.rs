@@ -6,6 +6,7 @@
 use std::cell::Cell;
 
 use super::test::Answer;
+use crate::{verdict::Reason, work::Fuel};
 
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -16,6 +17,8 @@ pub(super) struct Scratch {
     /// The epoch in which each condition was looked at last.
     looked_at: Vec<u64>,
     searches: Vec<Search>,
+    /// What is left for costly tests.
+    pub(super) fuel: Fuel,
 }
 
 /// What was found in one field.
@@ -24,6 +27,8 @@ struct Search {
     epoch: u64,
     /// The field is not there.
     is_missing: bool,
+    /// It was not searched to the end.
+    is_cut: bool,
     /// Texts that lead to conditions.
     found: Vec<u32>,
 }
@@ -37,12 +42,15 @@ pub(super) fn with(
     tests: usize,
     conditions: usize,
     searches: usize,
+    fuel: &mut Fuel,
     evaluate: impl FnOnce(&mut Scratch),
 ) {
     // Taken out: a view of an Event may evaluate conditions itself.
     let mut scratch = SCRATCH.take();
     scratch.begin(tests, conditions, searches);
+    scratch.fuel = *fuel;
     evaluate(&mut scratch);
+    *fuel = scratch.fuel;
     SCRATCH.set(scratch);
 }
 
@@ -50,7 +58,13 @@ pub(super) fn with(
 
 impl Scratch {
     const fn new() -> Self {
-        Self { epoch: 0, answers: Vec::new(), looked_at: Vec::new(), searches: Vec::new() }
+        Self {
+            epoch: 0,
+            answers: Vec::new(),
+            looked_at: Vec::new(),
+            searches: Vec::new(),
+            fuel: Fuel::UNLIMITED,
+        }
     }
 
     fn begin(&mut self, tests: usize, conditions: usize, searches: usize) {
@@ -86,12 +100,22 @@ impl Scratch {
         if is_first {
             search.found.clear();
             search.is_missing = false;
+            search.is_cut = false;
         }
         is_first
     }
 
     pub(super) fn end_without_field(&mut self, place: usize) {
         self.searches[place].is_missing = true;
+    }
+
+    /// Ends a search before all was found, as it costs too much.
+    pub(super) fn cut_search(&mut self, place: usize) {
+        self.searches[place].is_cut = true;
+    }
+
+    pub(super) fn is_cut(&self, place: usize) -> bool {
+        self.searches[place].is_cut
     }
 
     pub(super) fn add_found(&mut self, place: usize, needle: u32) {
@@ -104,6 +128,10 @@ impl Scratch {
 
     /// What a test on a searched field answers if its text was not found.
     pub(super) fn missing(&self, place: usize) -> Answer {
-        if self.searches[place].is_missing { Answer::Missing } else { Answer::No }
+        match &self.searches[place] {
+            Search { is_missing: true, .. } => Answer::Missing,
+            Search { is_cut: true, .. } => Answer::Undecided(Reason::TooCostly),
+            _ => Answer::No,
+        }
     }
 }

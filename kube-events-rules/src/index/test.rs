@@ -12,6 +12,7 @@ use crate::{
     pattern::{Matcher, Plain},
     program::{CompiledTest, Predicate},
     verdict::Reason,
+    work::{self, Fuel},
 };
 
 /// How a question is answered.
@@ -122,19 +123,39 @@ impl Asked {
         }
     }
 
-    pub(super) fn answer(&self, fields: &(impl Fields + ?Sized)) -> Answer {
+    /// Undecided if there is too little fuel for it.
+    pub(super) fn answer(&self, fields: &(impl Fields + ?Sized), fuel: &mut Fuel) -> Answer {
         let key = &self.name.key;
         match &self.question {
             Question::Predicate(Predicate::Exists) => fields.exists(key).into(),
             Question::Predicate(predicate) => match fields.get(key) {
-                Some(value) => predicate.holds(&value).map_or_else(Answer::Undecided, Into::into),
+                Some(value) => {
+                    if let Predicate::Matches(matcher) = predicate
+                        && !fuel.take(work(value.as_text().len(), matcher.work()))
+                    {
+                        return Answer::Undecided(Reason::TooCostly);
+                    }
+                    predicate.holds(&value).map_or_else(Answer::Undecided, Into::into)
+                }
                 None => Answer::Missing,
             },
             Question::Many(test) => {
+                let of_value = match &test.predicate {
+                    Predicate::Matches(matcher) => matcher.work(),
+                    _ => 0,
+                };
+                if !fuel.take(work(fields.size(), work::PATH.saturating_add(of_value))) {
+                    return Answer::Undecided(Reason::TooCostly);
+                }
                 test.evaluate(fields).map_or_else(Answer::Undecided, Into::into)
             }
         }
     }
+}
+
+/// What a test costs a text of so many bytes, if each costs so much.
+fn work(bytes: usize, each: u64) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(each)
 }
 
 /// Two are equal if every view of an Event answers both in the same way.

@@ -19,6 +19,8 @@ pub(crate) enum Matcher {
         text: Box<str>,
         /// Texts of which one at least is in whatever matches; none if that cannot be said.
         needles: Arc<[String]>,
+        /// Bytes that it takes, at most.
+        size: usize,
     },
 }
 
@@ -29,13 +31,23 @@ impl Matcher {
     pub(super) fn new<E>(
         parsed: &Hir,
         translated: String,
-        build: impl FnOnce() -> Result<Regex, E>,
+        build: impl FnOnce() -> Result<(Regex, usize), E>,
     ) -> Result<Self, E> {
         if let Some(plain) = literal::plain(parsed) {
             return Ok(Self::Plain(plain));
         }
         let needles = literal::needles(parsed).into();
-        Ok(Self::Regex { regex: build()?, text: translated.into(), needles })
+        let (regex, size) = build()?;
+        Ok(Self::Regex { regex, text: translated.into(), needles, size })
+    }
+
+    /// What it costs to match it, for each byte of the text.
+    pub(crate) fn work(&self) -> u64 {
+        match self {
+            Self::Regex { size, .. } => u64::try_from(*size).unwrap_or(u64::MAX),
+            Self::Plain(Plain::Wildcard(_)) => 8,
+            Self::Plain(_) => 0,
+        }
     }
 
     pub(crate) fn is_match(&self, text: &str) -> bool {

@@ -156,7 +156,7 @@ mod tests {
     fn matcher(pattern: &str) -> (String, Matcher) {
         let translated = translate(&Pattern::like(pattern, 0).chars).ok().unwrap();
         let parsed = literal::parse(&translated).unwrap();
-        let engine = || build(&parsed, 1 << 20).map_err(drop);
+        let engine = || build(&parsed, 1 << 20).map(|regex| (regex, 1 << 20)).map_err(drop);
         (translated.clone(), Matcher::new(&parsed, translated, engine).unwrap())
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use kube_events_core::{Alert, Batch, SendError, Sink, sink::SendErrorKind};
+use kube_events_core::{Alert, Batch, SendError, Sink, error::chain, sink::SendErrorKind};
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
@@ -16,7 +16,6 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use super::firing::{Firing, Queued};
-use crate::error::chain;
 
 /// The most alerts in one request.
 pub(super) const REQUEST_ALERTS: usize = 512;

@@ -4,7 +4,10 @@ use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use async_trait::async_trait;
 use kube::Client;
-use kube_events_core::crd::{ServicePort, sinks::Scheme};
+use kube_events_core::{
+    crd::{ServicePort, sinks::Scheme},
+    error::chain,
+};
 use tokio::{sync::Mutex, time::Instant};
 use tracing::warn;
 
@@ -62,7 +65,7 @@ impl ServiceReplicas {
         known: Option<Vec<String>>,
         error: LookupError,
     ) -> Result<Vec<String>, EndpointsError> {
-        warn!(error = crate::error::chain(&error), "cannot look up the replicas of Alertmanager");
+        warn!(error = chain(&error), "cannot look up the replicas of Alertmanager");
         match (known, &self.port.port) {
             (Some(urls), _) if !urls.is_empty() => Ok(urls),
             (_, ServicePort::Number(port)) => Ok(vec![self.address.url(Some(port.get()))]),

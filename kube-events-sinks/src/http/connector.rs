@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use kube_events_core::{SendError, crd::sinks::TlsSettings};
+use kube_events_core::{SendError, crd::sinks::TlsSettings, error::chain};
 use reqwest::{
     Certificate, Identity,
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
@@ -20,7 +20,7 @@ use super::{
     auth::{Auth, Secrets},
     named,
 };
-use crate::{ConfigError, error::chain};
+use crate::ConfigError;
 
 const USER_AGENT: &str = concat!("kube-events/", env!("CARGO_PKG_VERSION"));
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -118,3 +118,32 @@ fn alerts(parent: &Parent<'_>) -> Value {
     }
     json!({"groups": [{"name": format!("kube-events-{}", parent.name), "rules": rules}]})
 }
+
+#[cfg(test)]
+mod tests {
+    use regex::Regex;
+
+    use super::pods_of;
+
+    /// A pod's name, as Kubernetes makes it of a Deployment's and its `ReplicaSet`'s.
+    fn pod(deployment: &str) -> String {
+        let replica_set = format!("{deployment}-7c5ddbdf54");
+        let base: String = format!("{replica_set}-").chars().take(58).collect();
+        base + "x2x8k"
+    }
+
+    #[test]
+    fn alerts_are_about_the_pods_of_their_own_deployment() {
+        // Prometheus anchors its patterns.
+        let of = |deployment: &str| Regex::new(&format!("^(?:{})$", pods_of(deployment))).unwrap();
+        for length in [1, 40, 46, 47, 48, 56, 57, 58, 59, 63] {
+            let name = "e".repeat(length);
+            assert!(of(&name).is_match(&pod(&name)), "{length}: {}", pod(&name));
+        }
+        assert!(of("a.b").is_match(&pod("a.b")));
+        assert!(!of("a.b").is_match(&pod("a-b")));
+        assert!(!of("a").is_match(&pod("a-b")));
+        assert!(!of("a-b").is_match(&pod("a")));
+        assert!(!of("a").is_match(&pod("b")));
+    }
+}

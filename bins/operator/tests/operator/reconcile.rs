@@ -322,6 +322,33 @@ async fn of_a_rule_object_that_is_partly_wrong_the_rest_is_told_to_count() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_limits_of_all_rulers_refuse_is_told_not_to_count() {
+    let cluster = Cluster::new().await;
+    let rule = |name: &str, condition: &str| json!({"name": name, "type": "alert", "enable": true, "condition": condition});
+    let (short, long) = (rule("A", "count > 3"), rule("B", "reason = \"BackOff\""));
+    cluster.create("Rule", "rule", &json!({"rules": [short, long]}));
+    let sinks = json!({"stdout": {"type": "alert"}});
+    let limited = |limits: serde_json::Value| json!({"sinks": sinks, "limits": limits});
+    cluster.create("Ruler", "ruler", &limited(json!({"conditionSize": "16"})));
+    let _operator = cluster.started().await;
+    cluster.ready("ruler", 1).await;
+    assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "Accepted");
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "PartlyProgrammed");
+    let message = cluster.message("Rule", "rule", "Programmed");
+    assert_eq!(message, "1 of 2 enabled rules count; looked at by logging/ruler");
+
+    cluster.respecify("Ruler", "ruler", &limited(json!({"conditionSize": "4"}))).await;
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!BeyondLimits");
+
+    cluster.create("Ruler", "usual", &json!({"sinks": sinks}));
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "!BeyondLimits");
+    cluster.ready("usual", 1).await;
+    assert_eq!(cluster.condition("Rule", "rule", "Programmed"), "Programmed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_further_ruler_that_is_ready_is_no_write_to_a_rule() {
     let cluster = Cluster::new().await;
     let spec = json!({"sinks": {"stdout": {"type": "alert"}}});

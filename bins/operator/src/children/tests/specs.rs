@@ -117,6 +117,7 @@ pub(super) fn rulers() -> Vec<(&'static str, Value)> {
                         "namespaceConditionsSize": "64Ki",
                         "namespacePatternsSize": "8Mi",
                         "ruleGroups": 1000,
+                        "eventWork": "512Mi",
                         "groupsSize": "16Mi",
                         "measuredObjects": 200,
                     },

@@ -1,0 +1,109 @@
+//! Tenants whose rules and Events are as costly as can be.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+use jiff::Timestamp;
+use kube_events_core::{
+    Event,
+    crd::{EventRule, RuleSpec, RuleType},
+};
+use kube_events_rules::{Limits, Outcome, RuleSet, Scope};
+
+fn event(namespace: &str, message: &str) -> Event {
+    let event = serde_json::json!({
+        "metadata": {"uid": "u"}, "message": message, "reason": "R",
+        "involvedObject": {"kind": "Pod", "name": "web", "namespace": namespace},
+    });
+    Event::decode(event.to_string().as_bytes()).unwrap()
+}
+
+fn spec(conditions: impl Iterator<Item = String>) -> RuleSpec {
+    let rules = conditions.enumerate().map(|(n, condition)| EventRule {
+        name: format!("rule-{n}"),
+        condition,
+        enable: true,
+        r#type: Some(RuleType::Alert),
+        ..EventRule::default()
+    });
+    RuleSpec { rules: rules.collect(), ..RuleSpec::default() }
+}
+
+fn rules(scope: &Scope, event_work: u64, conditions: impl Iterator<Item = String>) -> RuleSet {
+    let mut rules = RuleSet::builder().limits(Limits { event_work, ..Limits::default() });
+    rules.add("shop", "rules", scope, &spec(conditions));
+    rules.add(
+        "other",
+        "rules",
+        &Scope::Namespace("other".into()),
+        &spec(["reason = \"R\"".into()].into_iter()),
+    );
+    rules.build()
+}
+
+fn namespace() -> Scope {
+    Scope::Namespace("shop".into())
+}
+
+/// Patterns whose states no engine can keep, on a text that meets all of them.
+fn patterns() -> impl Iterator<Item = String> {
+    (10..30).map(|n| format!(r#"message regex "(a|b)*a(a|b){{{n}}}c""#))
+}
+
+fn text(length: usize) -> String {
+    let mut seed = 1_u32;
+    let mut letter = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        if seed >> 31 == 0 { 'a' } else { 'b' }
+    };
+    (0..length).map(|_| letter()).chain(['c']).collect()
+}
+
+fn told(outcome: &Outcome<'_>) -> (Vec<String>, usize) {
+    let matched = outcome.matched().iter().map(|rule| rule.name().to_owned()).collect();
+    (matched, outcome.undecided())
+}
+
+#[test]
+fn patterns_beyond_what_an_event_may_cost_are_undecided() {
+    let rules = rules(&namespace(), 1 << 20, patterns());
+    let (_, undecided) = told(&rules.evaluate(&event("shop", &text(100))));
+    assert_eq!(undecided, 18, "of 20, with fuel for two of 4 KiB on 101 bytes");
+    assert_eq!(told(&rules.evaluate(&event("shop", "bac"))).1, 0, "a short text costs less");
+    assert_eq!(told(&rules.evaluate(&event("other", &text(100)))), (vec!["rule-0".into()], 0));
+}
+
+#[test]
+fn rules_of_the_cluster_have_no_such_bound() {
+    let rules = rules(&Scope::Cluster, 1, patterns());
+    assert_eq!(told(&rules.evaluate(&event("shop", &text(100)))).1, 0);
+}
+
+#[test]
+fn texts_within_one_another_are_found_or_undecided() {
+    let contains = |n| format!(r#"message contains "{}""#, "a".repeat(n));
+    let rules = rules(&namespace(), 64 << 10, (3..203).map(contains));
+    let few = told(&rules.evaluate(&event("shop", &"a".repeat(10))));
+    assert_eq!((few.0.len(), few.1), (8, 0));
+    let (matched, undecided) = told(&rules.evaluate(&event("shop", &"a".repeat(10_000))));
+    assert!(!matched.is_empty());
+    assert_eq!(matched.len() + undecided, 200, "none is taken for false");
+}
+
+#[test]
+fn paths_beyond_what_an_event_may_cost_are_undecided() {
+    let path = |n| format!(r#"$..member{n} = "x""#);
+    let rules = rules(&namespace(), 1 << 20, (0..100).map(path));
+    let (_, undecided) = told(&rules.evaluate(&event("shop", &text(4000))));
+    assert!((90..100).contains(&undecided), "{undecided}");
+    assert_eq!(told(&rules.evaluate(&event("shop", "short"))).1, 0);
+}
+
+#[test]
+fn a_replay_says_the_same_each_time() {
+    let rules = rules(&namespace(), 4 << 20, patterns());
+    let event = event("shop", &text(400));
+    let once = told(&rules.evaluate_at(&event, Timestamp::UNIX_EPOCH));
+    assert!(once.1 > 0);
+    for _ in 0..3 {
+        assert_eq!(told(&rules.evaluate_at(&event, Timestamp::UNIX_EPOCH)), once);
+    }
+}
