@@ -7,8 +7,12 @@ use std::{
 };
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use jiff::Timestamp;
 use kube_events_core::{Event, crd::RuleSpec};
-use kube_events_rules::{Condition, RuleSet, Subject};
+use kube_events_rules::{
+    Condition, RuleSet, Subject,
+    state::{State, StateOptions},
+};
 use regex::RegexSetBuilder;
 
 mod common;
@@ -103,6 +107,28 @@ fn swap(c: &mut Criterion) {
             black_box(rules.evaluate(event()).matched().len())
         });
     });
+    adopt(c);
+}
+
+/// For how long rules with state cannot be evaluated when 10,000 of them take each other's place, each with a group.
+fn adopt(c: &mut Criterion) {
+    let now = Timestamp::UNIX_EPOCH;
+    let spec = common::counting(10_000);
+    let first = common::compiled(&spec);
+    let sets = [common::following(&first, &spec), first];
+    let mut state = State::new(StateOptions { bytes: usize::MAX, ..StateOptions::default() });
+    state.adopt(&sets[1], now);
+    let event = &common::events()[0];
+    state.observe(&sets[1].evaluate_at(event, now), now);
+    assert_eq!(state.statistics().groups, 10_000);
+    let mut turn = 0;
+    c.bench_function("swap/adopt_10000", |b| {
+        b.iter(|| {
+            turn += 1;
+            state.adopt(&sets[turn % 2], now)
+        });
+    });
+    assert_eq!(state.statistics().groups, 10_000, "all of them went on");
 }
 
 /// What an Event of one namespace costs beside a tenant whose rules are as costly as can be.
@@ -117,6 +143,17 @@ fn hostile(c: &mut Criterion) {
             b.iter(|| black_box(rules.evaluate(black_box(&event)).matched().len()));
         });
     }
+    // And a tenant's own Events, with a text that its patterns like least: a first one, and those that come all the time.
+    let rules = common::bounded(("shop-8", &common::thrashing(10_000)));
+    let event = common::thrashed("shop-8");
+    group.bench_function("own", |b| {
+        b.iter(|| {
+            black_box(rules.evaluate_at(black_box(&event), Timestamp::UNIX_EPOCH).undecided())
+        });
+    });
+    group.bench_function("own_for_long", |b| {
+        b.iter(|| black_box(rules.evaluate(black_box(&event)).undecided()));
+    });
 }
 
 fn event_of(namespace: &str) -> Event {

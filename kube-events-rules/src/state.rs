@@ -95,6 +95,8 @@ pub struct State {
     seen: HashSet<u64>,
     seen_order: VecDeque<u64>,
     next: u64,
+    /// Sets of rules so far.
+    adopted: u64,
     size: usize,
     evicted: u64,
 }
@@ -132,6 +134,8 @@ pub struct StateStatistics {
 #[derive(Debug)]
 struct Groups {
     rule: Arc<Rule>,
+    /// With which set the rule came.
+    adopted: u64,
     by_key: HashMap<Box<str>, u64>,
     /// By the namespaces of what they are about.
     turns: BTreeMap<Arc<str>, BTreeSet<Turn>>,
@@ -214,6 +218,7 @@ impl State {
             seen: HashSet::new(),
             seen_order: VecDeque::new(),
             next: 0,
+            adopted: 0,
             size: 0,
             evicted: 0,
         }
@@ -236,15 +241,15 @@ impl State {
     /// remember; the alerts of all others end.
     pub fn adopt(&mut self, rules: &RuleSet, now: Timestamp) -> Effects {
         self.times.now = self.times.now.max(now);
-        let mut before = std::mem::take(&mut self.rules);
+        self.adopted += 1;
+        let adopted = self.adopted;
         for rule in rules.shared().filter(|rule| rule.has_state()) {
-            let known = before.remove(rule.identity());
-            let known = known.map(|groups| Groups { rule: Arc::clone(rule), ..groups });
-            let groups = known.unwrap_or_else(|| Groups::new(rule));
-            self.rules.insert(rule.identity().clone(), groups);
+            let groups = self.rules.entry(rule.identity().clone());
+            let groups = groups.or_insert_with(|| Groups::new(rule));
+            (groups.rule, groups.adopted) = (Arc::clone(rule), adopted);
         }
-        let gone = before.into_values().flat_map(|groups| groups.by_key.into_values());
-        let gone: BTreeSet<_> = gone.collect();
+        let gone = self.rules.extract_if(|_, groups| groups.adopted < adopted);
+        let gone: BTreeSet<_> = gone.flat_map(|(_, groups)| groups.by_key.into_values()).collect();
         let mut effects = Effects::default();
         for id in gone {
             self.forget(id, &mut effects);
@@ -471,7 +476,8 @@ impl Times {
 
 impl Groups {
     fn new(rule: &Arc<Rule>) -> Self {
-        Self { rule: Arc::clone(rule), by_key: HashMap::new(), turns: BTreeMap::new() }
+        let rule = Arc::clone(rule);
+        Self { rule, adopted: 0, by_key: HashMap::new(), turns: BTreeMap::new() }
     }
 
     /// What goes first.

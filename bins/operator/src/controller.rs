@@ -114,12 +114,12 @@ pub(crate) async fn run<M>(
     };
     let mut controller = controller
         .with_config(config)
-        .owns(context.within::<PartialObjectMeta<Deployment>>(), ours())
-        .owns(context.within::<PartialObjectMeta<ConfigMap>>(), ours())
-        .owns(context.within::<PartialObjectMeta<ServiceAccount>>(), ours())
-        .owns(context.within::<PartialObjectMeta<Service>>(), ours())
-        .owns(context.within::<PartialObjectMeta<PodDisruptionBudget>>(), ours())
-        .owns(context.within::<PartialObjectMeta<NetworkPolicy>>(), ours())
+        .watches(context.within::<PartialObjectMeta<Deployment>>(), ours(), parent::<M, _>)
+        .watches(context.within::<PartialObjectMeta<ConfigMap>>(), ours(), parent::<M, _>)
+        .watches(context.within::<PartialObjectMeta<ServiceAccount>>(), ours(), parent::<M, _>)
+        .watches(context.within::<PartialObjectMeta<Service>>(), ours(), parent::<M, _>)
+        .watches(context.within::<PartialObjectMeta<PodDisruptionBudget>>(), ours(), parent::<M, _>)
+        .watches(context.within::<PartialObjectMeta<NetworkPolicy>>(), ours(), parent::<M, _>)
         .watches(
             context.within::<PartialObjectMeta<RoleBinding>>(),
             ours(),
@@ -132,7 +132,7 @@ pub(crate) async fn run<M>(
     }
     for kind in kinds {
         let api = within_kind(&context.client, &context.settings, kind);
-        controller = controller.owns_with(api, kind.clone(), ours());
+        controller = controller.watches_with(api, kind.clone(), ours(), parent::<M, _>);
     }
     let metrics = context.metrics.clone();
     let store = controller.store();
@@ -146,6 +146,19 @@ pub(crate) async fn run<M>(
             std::future::ready(())
         })
         .await;
+}
+
+/// Finds the object whose child this may be. By the name, which all children have from their object: a hand that
+/// damages one may take its owner and its labels away, too.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the controller asks for")]
+fn parent<M: Managed + 'static, K: Resource>(child: K) -> Option<ObjectRef<Stored<M>>> {
+    let owners = child.owner_references();
+    let is_anothers = owners
+        .iter()
+        .any(|owner| owner.api_version == M::api_version(&()) && owner.kind != M::PROGRAM.kind);
+    let meta = child.meta();
+    let (name, namespace) = (meta.name.as_deref()?, meta.namespace.as_deref()?);
+    (!is_anothers).then(|| ObjectRef::new(name).within(namespace))
 }
 
 /// Finds the object that a binding is for, and has it looked at whether any asks for it.

@@ -11,6 +11,7 @@ mod event;
 mod former;
 mod image;
 mod install;
+mod judge;
 mod monitors;
 mod names;
 mod news;
@@ -46,9 +47,9 @@ use tracing::{info, warn};
 use self::{
     apply::Roles,
     controller::{Context, within},
+    judge::RuleOutline,
     news::Bell,
     object::Stored,
-    rules::StoredRule,
 };
 pub use self::{
     install::Installation,
@@ -63,6 +64,9 @@ const USER_AGENT: &str = concat!("kube-events-operator/", env!("CARGO_PKG_VERSIO
 /// How long what is being done may take after the end was asked for: the kubelet waits for 30 s, and
 /// the Lease has to be released before.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many Rules are listed at a time.
+const RULES_IN_A_PAGE: u32 = 20;
 
 /// The Lease of whoever acts.
 const LEASE: &str = "kube-events-operator";
@@ -156,7 +160,9 @@ async fn work(
         Controller::new(within::<Stored<Exporter>>(client, settings), watcher::Config::default());
     let rulers =
         Controller::new(within::<Stored<Ruler>>(client, settings), watcher::Config::default());
-    let rules = Controller::new(within::<StoredRule>(client, settings), watcher::Config::default());
+    // A Rule can have more than a megabyte, and a page is in memory as a whole.
+    let few = watcher::Config::default().page_size(RULES_IN_A_PAGE);
+    let rules = Controller::new(within::<RuleOutline>(client, settings), few);
     let (bindings, every_object, every_rule) = <(Bell, Bell, Bell)>::default();
     let (all_exporters, of_exporters) =
         news::of_objects::<Exporter>(client, settings, vec![bindings.clone()]);

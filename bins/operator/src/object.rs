@@ -2,7 +2,7 @@
 //! is one object's trouble, and no reason to lose sight of the others. What the Go project took is
 //! [adjusted](former) first.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, marker::PhantomData};
 
 use kube::{Resource, core::ObjectMeta};
 use kube_events_core::crd::{Status, Workload};
@@ -22,6 +22,14 @@ pub(crate) struct Stored<M, S = Status> {
     pub(crate) read: Result<M, String>,
 }
 
+/// An object without its spec.
+#[derive(Clone, Debug)]
+pub(crate) struct Outline<M, S> {
+    metadata: ObjectMeta,
+    pub(crate) status: Option<S>,
+    of: PhantomData<fn() -> M>,
+}
+
 impl<'de, M, S> Deserialize<'de> for Stored<M, S>
 where
     M: DeserializeOwned,
@@ -35,16 +43,40 @@ where
             spec: Value,
             status: Option<Value>,
         }
-        let Text { mut metadata, mut spec, status } = Text::deserialize(deserializer)?;
-        // Nobody looks at it, and it is larger than the rest.
-        metadata.managed_fields = None;
-        // What cannot be read is written anew.
-        let status = status.and_then(|status| serde_json::from_value(status).ok());
+        let Text { metadata, mut spec, status } = Text::deserialize(deserializer)?;
+        let (metadata, status) = without_ballast(metadata, status);
         let adjusted = former::adjust(&mut spec);
         let whole = json!({ "metadata": metadata, "spec": spec });
         let read = read(whole);
         Ok(Self { metadata, status, adjusted, read })
     }
+}
+
+impl<'de, M, S: DeserializeOwned> Deserialize<'de> for Outline<M, S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Text {
+            metadata: ObjectMeta,
+            status: Option<Value>,
+        }
+        let Text { metadata, status } = Text::deserialize(deserializer)?;
+        let (metadata, status) = without_ballast(metadata, status);
+        Ok(Self { metadata, status, of: PhantomData })
+    }
+}
+
+/// What is kept of an object's metadata and status.
+fn without_ballast<S: DeserializeOwned>(
+    mut metadata: ObjectMeta,
+    status: Option<Value>,
+) -> (ObjectMeta, Option<S>) {
+    // Nobody looks at them, and they are as large as the rest.
+    metadata.managed_fields = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+    // What cannot be read is written anew.
+    (metadata, status.and_then(|status| serde_json::from_value(status).ok()))
 }
 
 /// Reads an object. What is wrong with it begins with the field, as `spec.sinks.webhooks[1].timeout`.
@@ -63,34 +95,42 @@ fn of_pods(spec: Value) -> Option<String> {
     Some(format!("spec.{error}"))
 }
 
-impl<M: Resource, S> Resource for Stored<M, S> {
-    type DynamicType = M::DynamicType;
-    type Scope = M::Scope;
+/// What `kube` asks of an object, as the custom resource says it.
+macro_rules! resource {
+    ($object:ident) => {
+        impl<M: Resource, S> Resource for $object<M, S> {
+            type DynamicType = M::DynamicType;
+            type Scope = M::Scope;
 
-    fn kind(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        M::kind(dynamic)
-    }
+            fn kind(dynamic: &Self::DynamicType) -> Cow<'_, str> {
+                M::kind(dynamic)
+            }
 
-    fn group(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        M::group(dynamic)
-    }
+            fn group(dynamic: &Self::DynamicType) -> Cow<'_, str> {
+                M::group(dynamic)
+            }
 
-    fn version(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        M::version(dynamic)
-    }
+            fn version(dynamic: &Self::DynamicType) -> Cow<'_, str> {
+                M::version(dynamic)
+            }
 
-    fn plural(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-        M::plural(dynamic)
-    }
+            fn plural(dynamic: &Self::DynamicType) -> Cow<'_, str> {
+                M::plural(dynamic)
+            }
 
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
 
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
 }
+
+resource!(Stored);
+resource!(Outline);
 
 #[cfg(test)]
 mod tests {

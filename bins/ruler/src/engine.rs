@@ -5,7 +5,10 @@ use std::{
     convert::Infallible,
     error::Error as _,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -43,6 +46,8 @@ struct Inner {
     rules: watch::Receiver<Option<RuleSet>>,
     lanes: Mutex<Arc<Lanes>>,
     memory: Mutex<Memory>,
+    /// Whether [`Standing::Starting`] holds, for those who need no more of the memory.
+    is_starting: AtomicBool,
     metrics: RulerMetrics,
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -135,8 +140,8 @@ impl Engine {
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         metrics.active(true);
-        let (lanes, memory) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { rules, lanes, memory, metrics, clock: Box::new(clock) }))
+        let (lanes, memory, is_starting) = Default::default();
+        Self(Arc::new(Inner { rules, lanes, memory, is_starting, metrics, clock: Box::new(clock) }))
     }
 
     /// Delivers to these sinks from now on. What the sinks of before have under the same names is
@@ -330,7 +335,7 @@ impl Engine {
 
     /// Whether it has taken no Events yet.
     pub(crate) fn is_starting(&self) -> bool {
-        matches!(self.memory().standing, Standing::Starting)
+        self.0.is_starting.load(Ordering::Relaxed)
     }
 
     /// Remembers for rules with state no longer than this.
@@ -340,6 +345,7 @@ impl Engine {
 
     fn set(&self, memory: &mut Memory, standing: Standing) {
         self.0.metrics.active(matches!(standing, Standing::Active));
+        self.0.is_starting.store(matches!(standing, Standing::Starting), Ordering::Relaxed);
         memory.standing = standing;
     }
 
@@ -385,13 +391,12 @@ impl Engine {
         Ok((effects, observed))
     }
 
-    /// The rules that hold now.
+    /// The rules that hold now. Whoever evaluates them does not wait for rules with state to take others' place.
     fn rules(&self) -> Result<RuleSet, Refusal> {
-        let mut memory = self.memory();
-        if matches!(memory.standing, Standing::Starting) {
+        if self.is_starting() {
             return Err(Refusal::WarmingUp);
         }
-        self.adopt(&mut memory).ok_or(Refusal::NoRules)
+        self.0.rules.borrow().clone().ok_or(Refusal::NoRules)
     }
 
     /// What rules with state make of Events, as far as they have to hear of them.
@@ -421,6 +426,7 @@ impl Engine {
                 return Observed::Nowhere(Refusal::WarmingUp);
             }
         }
+        self.adopt(&mut memory);
         if memory.outbox.is_full() {
             return Observed::Nowhere(Refusal::Undelivered { after: TICK });
         }

@@ -196,5 +196,6 @@ async fn routes_lead_to_their_sinks_and_those_that_lead_nowhere_to_all() {
     ruler.rules.send_replace(Some(set("paper")));
     ruler.process(event("BackOff", 2, 1)).await.unwrap();
     assert_eq!((pager.accepted().len(), archive.accepted().len()), (2, 1));
+    ruler.at(2).tick().await;
     assert_eq!(ruler.metric("kube_events_ruler_unknown_sinks"), Some(1.0));
 }

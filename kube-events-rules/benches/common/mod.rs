@@ -4,9 +4,9 @@
 
 use kube_events_core::{
     Event,
-    crd::{EventRule, RuleSpec, RuleType},
+    crd::{EventRule, RuleSpec, RuleType, Threshold},
 };
-use kube_events_rules::{Limits, RuleSet, Scope, default_rules};
+use kube_events_rules::{Builder, Limits, RuleSet, Scope, default_rules};
 
 /// Reasons and messages of Kubernetes' own components; `{n}` becomes a number.
 const STORIES: [(&str, &str, &str); 16] = [
@@ -152,7 +152,10 @@ pub(crate) fn objects(spec: &RuleSpec) -> Vec<RuleSpec> {
 }
 
 pub(crate) fn compiled_all(objects: &[RuleSpec]) -> RuleSet {
-    let mut builder = RuleSet::builder();
+    add_all(RuleSet::builder(), objects)
+}
+
+fn add_all(mut builder: Builder, objects: &[RuleSpec]) -> RuleSet {
     for (n, spec) in objects.iter().enumerate() {
         builder.add("rules", &format!("bench-{n}"), &Scope::Cluster, spec);
     }
@@ -172,13 +175,57 @@ pub(crate) fn worst(rules: usize) -> RuleSpec {
     spec(rules, |n| format!(r#"not message regex "([a-z]+ )*[a-z]+ [0-9]{{{}}}$""#, n % 90 + 10))
 }
 
+/// Rules that count, and see every Event.
+pub(crate) fn counting(rules: usize) -> RuleSpec {
+    let mut spec = spec(rules, |_| "reason exists".to_owned());
+    for rule in &mut spec.rules {
+        rule.threshold = Some(Threshold { count: 100, within: "10m".to_owned() });
+    }
+    spec
+}
+
+/// The rules that take the place of others.
+pub(crate) fn following(before: &RuleSet, spec: &RuleSpec) -> RuleSet {
+    add_all(RuleSet::builder().follow(before), &objects(spec))
+}
+
+/// Patterns of which an engine cannot keep the states that it comes to, on texts of `a` and `b`.
+pub(crate) fn thrashing(rules: usize) -> RuleSpec {
+    spec(rules, |n| format!(r#"message regex "(a|b)*a(a|b){{{}}}[^ab]|^{n}$""#, n % 20 + 6))
+}
+
+/// An Event whose message is such a text, as long as most patterns of [`thrashing`] may look at.
+pub(crate) fn thrashed(namespace: &str) -> Event {
+    let letter =
+        |n: u64| if (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 0 { 'a' } else { 'b' };
+    let value = serde_json::json!({
+        "metadata": {"uid": "a", "namespace": namespace}, "reason": "Worst",
+        "involvedObject": {"kind": "Pod", "namespace": namespace, "name": "web"},
+        "message": (0..256).map(letter).collect::<String>(),
+    });
+    Event::decode(value.to_string().as_bytes()).unwrap()
+}
+
+/// The rules of one namespace, which may cost as much as is usual.
+pub(crate) fn bounded(tenant: (&str, &RuleSpec)) -> RuleSet {
+    let Limits { event_work, .. } = Limits::default();
+    tenants_within(Limits { event_work, ..Limits::NONE }, [tenant])
+}
+
 /// The rules of namespaces, each for its own.
 pub(crate) fn tenants<'a>(
     first: (&'a str, &'a RuleSpec),
     others: impl IntoIterator<Item = (&'a str, &'a RuleSpec)>,
 ) -> RuleSet {
-    let mut builder = RuleSet::builder().limits(Limits::NONE);
-    for (namespace, spec) in std::iter::once(first).chain(others) {
+    tenants_within(Limits::NONE, std::iter::once(first).chain(others))
+}
+
+fn tenants_within<'a>(
+    limits: Limits,
+    tenants: impl IntoIterator<Item = (&'a str, &'a RuleSpec)>,
+) -> RuleSet {
+    let mut builder = RuleSet::builder().limits(limits);
+    for (namespace, spec) in tenants {
         builder.add(namespace, "bench", &Scope::Namespace(namespace.to_owned()), spec);
     }
     let rules = builder.build();

@@ -36,15 +36,17 @@ pub(super) fn children(parent: &Parent<'_>) -> Vec<Child> {
     vec![place(POD_MONITOR, pod_monitor(parent)), place(PROMETHEUS_RULE, alerts(parent))]
 }
 
-/// A pattern of the names of a Deployment's pods. Of a `ReplicaSet`'s name with a dash behind it they have the
-/// first 58 characters, and 5 of their own:
+/// A pattern of the names of a Deployment's pods. The name of a `ReplicaSet` ends with a hash of at most 10
+/// characters; of that name with a dash behind it pods have the first 58 characters, and 5 of their own:
 /// <https://pkg.go.dev/k8s.io/apiserver/pkg/storage/names>.
 fn pods_of(deployment: &str) -> String {
     const KEPT: usize = 58;
+    const WHOLE: usize = KEPT - "-7c5ddbdf54-".len();
     let escaped = |name: &str| name.replace('.', "[.]");
-    match deployment.get(..KEPT) {
-        None => format!("{}-[a-z0-9]+(-[a-z0-9]+)?", escaped(deployment)),
-        Some(kept) => format!("{}[a-z0-9]+", escaped(kept)),
+    match (deployment.get(..KEPT), deployment.len()) {
+        (Some(kept), _) => format!("{}[a-z0-9]{{5}}", escaped(kept)),
+        (None, ..=WHOLE) => format!("{}-[a-z0-9]{{1,10}}-[a-z0-9]{{5}}", escaped(deployment)),
+        (None, _) => format!("{}-[a-z0-9]{{0,10}}-?[a-z0-9]{{5}}", escaped(deployment)),
     }
 }
 
@@ -145,5 +147,9 @@ mod tests {
         assert!(!of("a").is_match(&pod("a-b")));
         assert!(!of("a-b").is_match(&pod("a")));
         assert!(!of("a").is_match(&pod("b")));
+        let short = "e".repeat(45);
+        let long = format!("{short}-bcdef");
+        assert!(!of(&short).is_match(&pod(&long)), "{}", pod(&long));
+        assert!(!of(&long).is_match(&pod(&short)));
     }
 }

@@ -33,6 +33,32 @@ async fn what_a_hand_changes_goes_back_and_what_it_adds_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_hand_takes_from_its_owner_comes_back() {
+    let cluster = Cluster::with_objects().await;
+    let _operator = cluster.started().await;
+    let before = cluster.state();
+    for without_labels in [false, true] {
+        let mut orphans = 0;
+        for kind in KINDS {
+            for mut object in cluster.server.list(kind).unwrap() {
+                let metadata = object["metadata"].as_object_mut().unwrap();
+                orphans += usize::from(metadata.remove("ownerReferences").is_some());
+                if without_labels {
+                    metadata.remove("labels");
+                }
+                cluster.server.update(object).unwrap();
+            }
+        }
+        assert!(orphans > 10, "{orphans}");
+        cluster.quiet().await;
+        assert_eq!(cluster.state(), before, "without labels: {without_labels}");
+    }
+    cluster.server.delete("Ruler", NAMESPACE, "ruler").unwrap();
+    cluster.quiet().await;
+    assert!(!cluster.has("Deployment", "ruler"), "its owner has it again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn whatever_is_deleted_comes_back() {
     let cluster = Cluster::with_objects().await;
     let _operator = cluster.started().await;

@@ -303,6 +303,34 @@ async fn of_a_ruler_whose_spec_is_not_in_force_nobody_knows_what_it_looks_at() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_behind_all_rules_of_somebody_else() {
+    let cluster = Cluster::new().await;
+    let rule = |condition: &str| json!({"rules": [{"name": "A", "type": "alert", "enable": true, "condition": condition}]});
+    for n in 0..12 {
+        let slow = format!("message regex \"\\pL{{10}}{n}\"");
+        cluster.create("Rule", &format!("slow-{n}"), &rule(&slow));
+    }
+    cluster.server.create_namespace("shop");
+    cluster.create_in("shop", "Rule", "quick", &rule("count > 3"));
+    let _operator = cluster.started().await;
+    let writes = cluster.writes();
+    let told: Vec<_> = writes.iter().filter(|it| it.path.contains("/rules/")).collect();
+    assert_eq!(told.len(), 13);
+    let quick = told.iter().position(|it| it.path.contains("/rules/quick/")).unwrap();
+    assert!(quick < 3, "{quick} others first");
+
+    let reads = || {
+        let requests = cluster.server.requests();
+        requests.iter().filter(|it| it.path.contains("/rules/") && !it.is_write()).count()
+    };
+    assert_eq!(reads(), 13);
+    cluster.create("Ruler", "ruler", &json!({"sinks": {"stdout": {"type": "alert"}}}));
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Rule", "slow-0", "Programmed"), "!NoRulerReady");
+    assert_eq!(reads(), 13, "none was compiled again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_rule_object_that_is_partly_wrong_the_rest_is_told_to_count() {
     let cluster = Cluster::new().await;
     let rule = |name: &str, enable: bool, condition: &str| json!({"name": name, "type": "alert", "enable": enable, "condition": condition});
