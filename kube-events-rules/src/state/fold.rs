@@ -8,7 +8,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use kube_events_core::{Event, Item as _, ResourceVersion};
 
-use super::window::{Run, Window, earlier, later};
+use super::{
+    identity,
+    window::{Run, Window, earlier, later},
+};
 use crate::{memory::Memory, route::Route, rule::Role};
 
 /// An Event that a rule has to hear of.
@@ -99,6 +102,42 @@ const MAX_OCCURRENCES: u64 = 1 << 32;
 
 /// The most fires that can be told at once.
 const MAX_RECENT: usize = 64;
+
+/// What was told of fires.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    fires: u64,
+    /// The last Events.
+    events: VecDeque<u64>,
+}
+
+// === impl Told ===
+
+impl Told {
+    fn knows(&self, fire: &Fire) -> bool {
+        self.events.contains(&identity(&fire.event))
+    }
+
+    /// All that there is was told.
+    pub(super) fn all(&mut self, fold: &Fold) {
+        self.fires = fold.fires;
+        for fire in &fold.recent {
+            if !self.knows(fire) {
+                self.events.push_back(identity(&fire.event));
+            }
+        }
+        self.events.drain(..self.events.len().saturating_sub(MAX_RECENT));
+    }
+
+    /// How many there are more than were told.
+    pub(super) fn missing(&self, fold: &Fold) -> u64 {
+        fold.fires.saturating_sub(self.fires)
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.events.len() * size_of::<u64>()
+    }
+}
 
 // === impl Fact ===
 
@@ -305,10 +344,14 @@ impl Fold {
         Step::Done
     }
 
-    /// The last fires, of which so many were told.
-    pub(super) fn untold(&self, told: u64) -> impl Iterator<Item = &Fire> {
-        let untold = usize::try_from(self.fires.saturating_sub(told)).unwrap_or(usize::MAX);
-        self.recent.iter().skip(self.recent.len().saturating_sub(untold))
+    /// The fires of which nobody knows. A late Event may put another one in the place of one that was told, make
+    /// one of two, or one more before them: so what tells is how many there are more than were told, and which of
+    /// them are new.
+    pub(super) fn untold(&self, told: &Told) -> Vec<&Fire> {
+        let more = usize::try_from(self.fires.saturating_sub(told.fires)).unwrap_or(usize::MAX);
+        let mut new: Vec<_> = self.recent.iter().filter(|fire| !told.knows(fire)).collect();
+        new.drain(..new.len().saturating_sub(more));
+        new
     }
 
     /// Forgets what fired: all of it was told.

@@ -7,7 +7,7 @@ use kube_events_core::{Alert, Item as _, Notification};
 
 use super::{
     Times, Turn,
-    fold::{Ended, Fact, Fire, Fold, Step},
+    fold::{Ended, Fact, Fire, Fold, Step, Told},
     window::{earlier, later},
 };
 use crate::{
@@ -28,19 +28,14 @@ pub(super) struct Group {
     recent: VecDeque<Fact>,
     current: Fold,
     told: Told,
+    /// The alert that receivers take for firing.
+    firing: Option<Firing>,
     /// When something about it came last.
     last: Timestamp,
     /// Its place among those seen last, its next appointment, and its bytes.
     pub(super) seen: u64,
     pub(super) due: Timestamp,
     pub(super) size: usize,
-}
-
-/// What receivers know of.
-#[derive(Debug, Default)]
-struct Told {
-    fires: u64,
-    firing: Option<Firing>,
 }
 
 /// An alert that receivers take for firing.
@@ -74,6 +69,7 @@ impl Group {
             recent: VecDeque::new(),
             current: Fold::default(),
             told: Told::default(),
+            firing: None,
             last: now,
             seen: 0,
             due: now,
@@ -139,21 +135,19 @@ impl Group {
     /// Lets time pass, and tells what is new.
     pub(super) fn advance(&mut self, rule: Remembering<'_>, times: &Times, effects: &mut Effects) {
         self.settle(rule, times);
-        let fires = self.current.fires;
         if times.counts {
-            rule.rule.count_fired(fires.saturating_sub(self.told.fires));
+            rule.rule.count_fired(self.told.missing(&self.current));
         }
         match rule.rule.kind() {
             Kind::Notification => self.notify(rule, effects),
             _ if rule.memory.lasts() => self.tell_alert(rule, times, effects),
             _ => {
-                for fire in self.current.untold(self.told.fires) {
+                for fire in self.current.untold(&self.told) {
                     effects.alerts.push(Routed::new(fire.alert(rule), fire.route.clone()));
                 }
             }
         }
-        // Late Events can make one out of two; what was told stays told.
-        self.told.fires = self.told.fires.max(fires);
+        self.told.all(&self.current);
         self.settled.forget_fires();
         self.current.forget_fires();
         self.due = self.appointment(rule.memory, times);
@@ -161,7 +155,7 @@ impl Group {
     }
 
     fn notify(&self, rule: Remembering<'_>, effects: &mut Effects) {
-        for fire in self.current.untold(self.told.fires) {
+        for fire in self.current.untold(&self.told) {
             let matched = rule.rule.as_matched(&fire.event, fire.because.clone());
             let notification = Notification { event: fire.event.clone(), rules: vec![matched] };
             effects.notifications.push(Routed::new(notification, fire.route.clone()));
@@ -175,7 +169,7 @@ impl Group {
             return;
         };
         let fire = &episode.fire;
-        let known = self.told.firing.as_ref();
+        let known = self.firing.as_ref();
         let known = known.filter(|firing| {
             firing.alert.starts_at == fire.at && firing.alert.key == fire.event.key()
         });
@@ -190,25 +184,26 @@ impl Group {
         alert.ends_at = Some(later(times.now, times.refresh * 4));
         alert.news = alert.ends_at;
         effects.alerts.push(Routed { item: alert.clone(), route: route.clone(), again });
-        self.told.firing = Some(Firing { alert, route, again: later(times.now, times.refresh) });
+        self.firing = Some(Firing { alert, route, again: later(times.now, times.refresh) });
     }
 
     fn tell_end(&mut self, rule: Remembering<'_>, times: &Times, effects: &mut Effects) {
         let over = self.current.episode.as_ref().map(|it| Ended { at: it.until, resolved: false });
         let ended = over.or(self.current.ended);
-        if let Some(firing) = self.told.firing.take() {
+        if let Some(firing) = self.firing.take() {
             let at = ended.map_or(times.now, |ended| ended.at.min(times.now));
             effects.alerts.push(firing.end(at));
         } else if ended.is_some_and(|ended| !ended.resolved) {
             // It was over before it was heard of, and nobody knows whether it is well again.
-            let last = self.current.untold(self.told.fires).last();
+            let untold = self.current.untold(&self.told);
+            let last = untold.last();
             effects.alerts.extend(last.map(|it| Routed::new(it.alert(rule), it.route.clone())));
         }
     }
 
     /// Ends its alert: the group is about to be forgotten.
     pub(super) fn end(&mut self, now: Timestamp, effects: &mut Effects) {
-        effects.alerts.extend(self.told.firing.take().map(|firing| firing.end(now)));
+        effects.alerts.extend(self.firing.take().map(|firing| firing.end(now)));
     }
 
     pub(super) fn turn(&self, id: u64) -> Turn {
@@ -216,13 +211,13 @@ impl Group {
     }
 
     pub(super) fn is_firing(&self) -> bool {
-        self.told.firing.is_some()
+        self.firing.is_some()
     }
 
     /// Whether nothing that it remembers can matter any more.
     pub(super) fn is_over(&self, memory: &Memory, times: &Times) -> bool {
         self.recent.is_empty()
-            && self.told.firing.is_none()
+            && self.firing.is_none()
             && (self.current.is_blank()
                 || !self.current.is_open() && self.idle(memory) <= times.now)
     }
@@ -234,8 +229,8 @@ impl Group {
     /// When it has to be looked at next.
     fn appointment(&self, memory: &Memory, times: &Times) -> Timestamp {
         let settled = self.recent.front().map(|fact| later(fact.received, times.lateness));
-        let again = self.told.firing.as_ref().map(|firing| firing.again);
-        let until = self.current.episode.as_ref().map(|it| match self.told.firing {
+        let again = self.firing.as_ref().map(|firing| firing.again);
+        let until = self.current.episode.as_ref().map(|it| match self.firing {
             Some(_) => it.until,
             None => later(it.until, times.lateness),
         });
@@ -248,7 +243,7 @@ impl Group {
     }
 
     fn bytes(&self) -> usize {
-        let alert = self.told.firing.as_ref().map_or(0, |firing| firing.alert.size());
+        let alert = self.firing.as_ref().map_or(0, |firing| firing.alert.size());
         let facts = self.recent.iter().map(Fact::size).sum::<usize>();
         size_of::<Self>()
             + self.key.len()
@@ -256,6 +251,7 @@ impl Group {
             + self.current.size()
             + facts
             + alert
+            + self.told.size()
     }
 }
 

@@ -454,6 +454,33 @@ fn an_absence_that_goes_on_is_one_alert_and_several_notifications() {
 }
 
 #[test]
+fn a_late_event_that_makes_one_of_two_takes_no_later_one_away() {
+    let mut world = World::new(&json!([rule(
+        "notification",
+        &json!({"threshold": {"count": 2, "within": "1m"}})
+    )]));
+    for at in [0, 1, 62, 63] {
+        world.see(back_off(at));
+    }
+    assert_eq!(world.notified(), 2, "at 1 and at 63");
+    assert!(world.hear(back_off(59).counted(2, 58), 64).is_empty(), "it never stopped in between");
+    for at in [300, 320] {
+        world.see(back_off(at));
+    }
+    assert_eq!(world.notified(), 3);
+}
+
+#[test]
+fn a_late_event_that_fires_before_others_is_the_one_that_is_told() {
+    let mut world = World::new(&json!([rule("notification", &json!({"repeatInterval": "20s"}))]));
+    world.see(back_off(130));
+    let effects = world.hear(back_off(100), 140);
+    let told: Vec<_> = effects.notifications.iter().map(|it| it.item.event.message()).collect();
+    assert_eq!(told, ["BackOff 100"]);
+    assert_eq!(world.notified(), 2);
+}
+
+#[test]
 fn counts_beyond_all_measure_are_harmless() {
     let rules = json!([alert(&json!({"threshold": {"count": 5, "within": "10m"}}))]);
     let mut world = World::new(&rules);
