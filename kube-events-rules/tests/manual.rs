@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use kube_events_core::Event;
-use kube_events_rules::{Condition, JsonEvent, Limits, Lists, Subject, Verdict};
+use kube_events_rules::{
+    Condition, JsonEvent, Limits, LintKind, Lists, Subject, Template, Verdict,
+};
 
 const MANUAL: &str = include_str!("../docs/rules.md");
 
@@ -11,6 +13,25 @@ struct Row<'a> {
     condition: &'a str,
     event: &'a str,
     result: &'a str,
+}
+
+/// The rows of the only table whose header begins like this, each as its cells.
+fn table(header: &str) -> Vec<Vec<String>> {
+    let lines = MANUAL.lines().skip_while(|line| !line.starts_with(header)).skip(2);
+    let rows = lines.take_while(|line| line.starts_with('|'));
+    let cells = |row: &str| -> Vec<String> {
+        let row = row.replace(r"\|", "\u{0}");
+        let cells = row.trim_matches(['|', ' ']).split(" | ");
+        cells.map(|cell| cell.trim().replace('\u{0}', "|")).collect()
+    };
+    let rows: Vec<_> = rows.map(cells).collect();
+    assert!(!rows.is_empty(), "{header}");
+    rows
+}
+
+/// What a cell has between backticks.
+fn codes(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
 }
 
 /// The rows of all tables whose columns are these three.
@@ -64,5 +85,66 @@ fn every_row_comes_out_as_it_says_on_either_view() {
         let again = Condition::parse_with(&printed, &Limits::default(), &lists).unwrap();
         assert_eq!(again.to_string(), printed);
         assert_eq!(said(again.evaluate(&view)), result, "{printed} on {json}");
+    }
+}
+
+#[test]
+fn every_test_is_one() {
+    let lists = Lists::from(&BTreeMap::from([("noisy".to_owned(), vec!["Pulled".to_owned()])]));
+    for row in table("| Test | True if") {
+        let text = codes(&row[0])[0].replace("age <", "age(lastTimestamp) <");
+        let condition = Condition::parse_with(&text, &Limits::default(), &lists);
+        condition.unwrap_or_else(|error| panic!("{}", error.render(&text)));
+    }
+}
+
+#[test]
+fn every_field_is_known() {
+    let unknown = |name: &str| {
+        let condition = Condition::parse(&format!("{name} exists")).unwrap();
+        condition.lints().iter().any(|lint| lint.kind().name() == "unknown-field")
+    };
+    assert!(unknown("resaon"));
+    for row in table("| Field | What it is |") {
+        let mut parent = String::new();
+        for name in codes(&row[0]) {
+            let name =
+                if name.starts_with('.') { format!("{parent}{name}") } else { name.to_owned() };
+            assert!(!unknown(&name), "{name}");
+            parent = name.rsplit_once('.').map_or(String::new(), |(parent, _)| parent.to_owned());
+        }
+    }
+}
+
+#[test]
+fn what_reads_as_a_number_or_a_boolean_does() {
+    for row in table("| A field reads as |") {
+        let (condition, texts) = match row[0].as_str() {
+            "a number" => ("message >= 0", codes(&row[1])),
+            _ => ("message = true", codes(&row[1])),
+        };
+        for text in texts.iter().flat_map(|texts| texts.split(' ')) {
+            let event = serde_json::json!({ "message": text }).to_string();
+            let event = Event::decode(event.as_bytes()).unwrap();
+            let verdict = Condition::parse(condition).unwrap().evaluate(&Subject::new(&event));
+            assert_ne!(said(verdict), "undecided", "{text} for {condition}");
+        }
+    }
+}
+
+#[test]
+fn every_expression_is_one() {
+    for row in table("| Expression | Gives |") {
+        let text = codes(&row[0])[0];
+        Template::parse(text).unwrap_or_else(|error| panic!("{}", error.render(text)));
+    }
+}
+
+#[test]
+fn every_lint_of_a_condition_is_told_of() {
+    let rows = table("| Lint | Told of |");
+    let told: Vec<_> = rows.iter().flat_map(|row| codes(&row[0])).collect();
+    for kind in LintKind::ALL {
+        assert!(told.contains(&kind.name()), "{}", kind.name());
     }
 }
