@@ -20,6 +20,7 @@ pub(crate) struct Overlaps<'a> {
 struct Entry<'a> {
     rule: &'a EventRule,
     parts: Vec<u64>,
+    consequence: String,
 }
 
 // === impl Overlaps ===
@@ -30,7 +31,7 @@ impl<'a> Overlaps<'a> {
         for part in &parts {
             *self.counts.entry(*part).or_default() += 1;
         }
-        self.rules.push(Entry { rule, parts });
+        self.rules.push(Entry { rule, parts, consequence: consequence(rule) });
     }
 
     /// The rules that another one makes useless, each with that one.
@@ -61,16 +62,17 @@ impl<'a> Overlaps<'a> {
         }
         let kind = wider.rule.r#type.as_ref().map(RuleType::as_str);
         wider.parts.iter().all(|part| rule.parts.binary_search(part).is_ok())
-            && (kind == Some("drop") || consequence(wider.rule) == consequence(rule.rule))
+            && (kind == Some("drop") || wider.consequence == rule.consequence)
     }
 }
 
-/// All of a rule but its name, its condition and its texts.
-fn consequence(rule: &EventRule) -> EventRule {
-    EventRule {
+/// All of a rule but its name, its condition and its texts, as a text.
+fn consequence(rule: &EventRule) -> String {
+    let rule = EventRule {
         name: String::new(),
         condition: String::new(),
         annotations: BTreeMap::new(),
         ..rule.clone()
-    }
+    };
+    serde_json::to_string(&rule).expect("texts and numbers are JSON")
 }

@@ -9,6 +9,7 @@ use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use kube::{Api, Client, Resource as _, ResourceExt as _, core::ObjectMeta};
@@ -16,16 +17,25 @@ use kube_events_core::crd::{Rule, RuleLimits, RuleStatus};
 use kube_events_rules::{
     ALLOW_LINTS, ErrorKind, Object, Problem, ProblemKind, RuleSet, ScopeError,
 };
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use crate::{
     Settings,
     object::{Outline, Stored},
-    status::Finding,
+    status::{Finding, MAX_MESSAGE, shortened},
 };
 
 /// How many Rules are compiled at a time.
 const THREADS: usize = 2;
+
+/// How many Rules are in memory as a whole at a time.
+const FETCHED: usize = 4;
+
+/// How long a Rule is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A Rule as it is kept.
 pub(crate) type RuleOutline = Outline<Rule, RuleStatus>;
@@ -36,6 +46,7 @@ pub(crate) struct Judge {
     settings: Arc<Settings>,
     known: Mutex<HashMap<Name, Arc<Judgement>>>,
     turns: Mutex<HashMap<String, Arc<Semaphore>>>,
+    fetched: Semaphore,
     threads: Semaphore,
 }
 
@@ -64,30 +75,31 @@ impl Judge {
             settings: Arc::new(settings.clone()),
             known: Mutex::default(),
             turns: Mutex::default(),
+            fetched: Semaphore::new(FETCHED),
             threads: Semaphore::new(THREADS),
         }
     }
 
-    /// What there is to say of a Rule, and how many of its rules count within each of these limits. `None` if it
-    /// is another one by now, of which the watch will tell.
+    /// What there is to say of a Rule, and how many of its rules count within each of the limits, which are asked for
+    /// when its turn has come. `None` if it is another one by now, of which the watch will tell.
     ///
     /// # Errors
     /// If the API server does not give it.
     pub(crate) async fn of(
         &self,
         rule: &RuleOutline,
-        limits: &[RuleLimits],
+        limits: impl Fn() -> Vec<RuleLimits>,
     ) -> Result<Option<Arc<Judgement>>, kube::Error> {
         let name = (rule.namespace().unwrap_or_default(), rule.name_any());
         let version = version(rule.meta());
-        if let Some(known) = self.known(&name, version, limits) {
+        if let Some(known) = self.known(&name, version, &limits()) {
             return Ok(Some(known));
         }
         let turn = self.turn(&name.0);
         let judged = async {
             let _turn = permit(&turn).await;
-            let _thread = permit(&self.threads).await;
-            self.judged(&name, version, limits).await
+            let _fetched = permit(&self.fetched).await;
+            self.judged(&name, version, &limits()).await
         };
         let judged = judged.await;
         drop(turn);
@@ -102,11 +114,15 @@ impl Judge {
         limits: &[RuleLimits],
     ) -> Result<Option<Arc<Judgement>>, kube::Error> {
         let api = Api::<Stored<Rule, RuleStatus>>::namespaced(self.client.clone(), &name.0);
-        let Some(rule) = api.get_opt(&name.1).await? else { return Ok(None) };
+        let rule = timeout(PATIENCE, api.get_opt(&name.1)).await;
+        let rule =
+            rule.map_err(|_| kube::Error::Service("no answer to the question for it".into()))?;
+        let Some(rule) = rule? else { return Ok(None) };
         if self::version(rule.meta()) != version {
             return Ok(None);
         }
         let (settings, limits) = (Arc::clone(&self.settings), limits.to_vec());
+        let _thread = permit(&self.threads).await;
         let judging = tokio::task::spawn_blocking(move || {
             Judgement::new(version, &rule.read, &settings, &limits)
         });
@@ -188,7 +204,7 @@ impl Judgement {
                     kind: "Accepted",
                     holds: Some(false),
                     reason: "InvalidRule".to_owned(),
-                    message: error.clone(),
+                    message: kept(error.clone()),
                 },
                 enabled: 0,
                 is_too_large: false,
@@ -252,9 +268,28 @@ fn accepted(set: &RuleSet) -> Finding {
         (None, true) => (true, "Accepted"),
         (None, false) => (true, "AcceptedWithHints"),
     };
-    let texts: Vec<_> = errors.iter().chain(&hints).map(|problem| text(problem)).collect();
-    let (reason, message) = (reason.to_owned(), texts.join("\n"));
-    Finding { kind: "Accepted", holds: Some(holds), reason, message }
+    let mut message = String::new();
+    for problem in errors.iter().chain(&hints) {
+        // What is drawn into texts of many lines is far larger than they are.
+        if message.len() > MAX_MESSAGE {
+            break;
+        }
+        message += if message.is_empty() { "" } else { "\n" };
+        message += &text(problem);
+    }
+    Finding {
+        kind: "Accepted",
+        holds: Some(holds),
+        reason: reason.to_owned(),
+        message: kept(message),
+    }
+}
+
+/// A message as it is remembered: no more of it than is ever told.
+fn kept(message: String) -> String {
+    let mut message = shortened(message, MAX_MESSAGE);
+    message.shrink_to_fit();
+    message
 }
 
 fn is_too_large(problem: &Problem) -> bool {
@@ -314,6 +349,19 @@ mod tests {
     fn a_good_rule_is_accepted_without_a_word() {
         let finding = of("shop", &json!({}), "count > 3");
         assert_eq!((finding.holds, finding.message.as_str()), (Some(true), ""));
+    }
+
+    #[test]
+    fn no_more_is_remembered_than_is_told() {
+        let lines = format!("message like \"x{}", "\n".repeat(2000));
+        let mut rules = rule("shop", &json!({}), &lines);
+        rules.spec.rules = vec![rules.spec.rules[0].clone(); 20];
+        for read in [Ok(rules), Err("a".repeat(100_000))] {
+            let judgement = Judgement::new(1, &read, &Settings::default(), &[]);
+            let message = &judgement.accepted.message;
+            assert!(message.ends_with('…'), "{message}");
+            assert!(message.capacity() <= MAX_MESSAGE, "{}", message.capacity());
+        }
     }
 
     #[test]

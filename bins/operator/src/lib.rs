@@ -66,7 +66,7 @@ const USER_AGENT: &str = concat!("kube-events-operator/", env!("CARGO_PKG_VERSIO
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many Rules are listed at a time.
-const RULES_IN_A_PAGE: u32 = 20;
+const RULES_IN_A_PAGE: u32 = 5;
 
 /// The Lease of whoever acts.
 const LEASE: &str = "kube-events-operator";

@@ -166,9 +166,13 @@ impl RuleContext {
         let findings = if let Some(why) = scope_in_one_namespace(rule, &self.shared.settings) {
             refused("InvalidScope", why)
         } else {
+            let judged = self.judge.of(rule, || self.rulers(rule).limits()).await?;
+            let Some(judgement) = judged else { return Ok(None) };
+            // Rulers may have changed meanwhile, of which a bell tells; what was not asked is not told.
             let rulers = self.rulers(rule);
-            let judgement = self.judge.of(rule, &rulers.limits()).await?;
-            let Some(judgement) = judgement else { return Ok(None) };
+            if rulers.limits().iter().any(|limits| judgement.count(limits).is_none()) {
+                return Ok(None);
+            }
             vec![judgement.accepted.clone(), rulers.programmed(&judgement)]
         };
         let before = rule.status.as_ref();

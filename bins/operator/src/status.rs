@@ -57,7 +57,7 @@ const LATE: &str = "ProgressDeadlineExceeded";
 const ROLLED_OUT: Option<&str> = Some("NewReplicaSetAvailable");
 
 /// The longest message that is shown; more is cut off.
-const MAX_MESSAGE: usize = 4096;
+pub(crate) const MAX_MESSAGE: usize = 4096;
 
 /// The status of an object whose generation is `generation`, when it was `before`.
 pub(crate) fn status(

@@ -41,12 +41,14 @@ pub(super) fn children(parent: &Parent<'_>) -> Vec<Child> {
 /// <https://pkg.go.dev/k8s.io/apiserver/pkg/storage/names>.
 fn pods_of(deployment: &str) -> String {
     const KEPT: usize = 58;
+    // Of which no words can be made.
+    const SAFE: &str = "[b-df-hj-np-tv-xz24-9]";
     const WHOLE: usize = KEPT - "-7c5ddbdf54-".len();
     let escaped = |name: &str| name.replace('.', "[.]");
     match (deployment.get(..KEPT), deployment.len()) {
-        (Some(kept), _) => format!("{}[a-z0-9]{{5}}", escaped(kept)),
-        (None, ..=WHOLE) => format!("{}-[a-z0-9]{{1,10}}-[a-z0-9]{{5}}", escaped(deployment)),
-        (None, _) => format!("{}-[a-z0-9]{{0,10}}-?[a-z0-9]{{5}}", escaped(deployment)),
+        (Some(kept), _) => format!("{}{SAFE}{{5}}", escaped(kept)),
+        (None, ..=WHOLE) => format!("{}-{SAFE}{{1,10}}-{SAFE}{{5}}", escaped(deployment)),
+        (None, _) => format!("{}-{SAFE}{{0,10}}-?{SAFE}{{5}}", escaped(deployment)),
     }
 }
 
@@ -147,9 +149,11 @@ mod tests {
         assert!(!of("a").is_match(&pod("a-b")));
         assert!(!of("a-b").is_match(&pod("a")));
         assert!(!of("a").is_match(&pod("b")));
-        let short = "e".repeat(45);
-        let long = format!("{short}-bcdef");
-        assert!(!of(&short).is_match(&pod(&long)), "{}", pod(&long));
-        assert!(!of(&long).is_match(&pod(&short)));
+        let short = "e".repeat(46);
+        for added in ["bcdef", "abcdefghij", "abcdefghij-x"] {
+            let long = format!("{short}-{added}");
+            assert!(!of(&short).is_match(&pod(&long)), "{}", pod(&long));
+            assert!(!of(&long).is_match(&pod(&short)));
+        }
     }
 }
