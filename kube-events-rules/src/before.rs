@@ -49,6 +49,12 @@ impl Before {
         same.next()
     }
 
+    /// What the rules of scopes have taken too much, and have still to pay off.
+    pub(crate) fn debts(&self) -> impl Iterator<Item = (Scope, Debt)> {
+        let owed = self.debts.iter().filter(|(_, debt)| debt.is_owed());
+        owed.map(|(scope, debt)| (scope.clone(), *debt))
+    }
+
     /// What the rules of a scope have taken too much.
     pub(crate) fn debt(&self, scope: &Scope) -> Option<Debt> {
         self.debts.get(scope).copied()

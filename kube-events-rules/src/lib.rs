@@ -44,6 +44,7 @@ mod style;
 mod subject;
 mod suggest;
 mod template;
+mod texts;
 mod value;
 mod verdict;
 mod walk;

@@ -267,6 +267,15 @@ impl CompiledTest {
 // === impl Predicate ===
 
 impl Predicate {
+    /// What it costs for each byte of a text.
+    pub(crate) fn work(&self) -> u64 {
+        match self {
+            Self::Matches(matcher) => matcher.work(),
+            Self::Contains(_) => 1,
+            _ => 0,
+        }
+    }
+
     /// Whether it holds for a value that is there.
     pub(crate) fn holds(&self, value: &Value<'_>) -> Result<bool, Reason> {
         Ok(match self {

@@ -18,7 +18,7 @@ use kube_events_core::{
 
 use crate::{
     Condition, Fields, Limits, Lists, Scope, Subject, Template, Verdict, explain::Explanation,
-    lists::List, memory::Memory, route::Route, sample,
+    lists::List, memory::Memory, route::Route, sample, texts::Room,
 };
 
 /// Labels that say where an alert comes from; a rule cannot set them.
@@ -380,20 +380,25 @@ impl Rule {
         Route::to(routes.flat_map(Self::sinks))
     }
 
-    pub(crate) fn as_matched(&self, event: &Event, because: Option<String>) -> MatchedRule {
+    pub(crate) fn as_matched(
+        &self,
+        event: &Event,
+        because: Option<String>,
+        room: &Room,
+    ) -> MatchedRule {
         MatchedRule {
             name: self.name().to_owned(),
             namespace: self.namespace().to_owned(),
             object: self.object().to_owned(),
             because,
             labels: self.labels().collect(),
-            annotations: self.annotations(event),
+            annotations: self.annotations(event, room),
         }
     }
 
     /// The alert that this rule raises for an Event: labels of the place, then of the object, then
     /// of the rule.
-    pub(crate) fn alert(&self, event: &Event) -> Alert {
+    pub(crate) fn alert(&self, event: &Event, room: &Room) -> Alert {
         let starts_at = event.when().unwrap_or_else(Timestamp::now);
         let object = event.involved_object();
         let kind = object_label(event);
@@ -404,7 +409,7 @@ impl Rule {
             ("cluster", event.cluster().unwrap_or_default()),
         ];
         let place = place.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        self.alert_of(event, starts_at, place)
+        self.alert_of(event, starts_at, place, room)
     }
 
     /// The alert of a group of Events: labels of the group, then of the rule.
@@ -414,8 +419,9 @@ impl Rule {
         event: &Event,
         starts_at: Timestamp,
         because: Option<&str>,
+        room: &Room,
     ) -> Alert {
-        let mut alert = self.alert_of(event, starts_at, memory.labels(event));
+        let mut alert = self.alert_of(event, starts_at, memory.labels(event), room);
         if let Some(because) = because {
             alert.annotations.entry("because".to_owned()).or_insert_with(|| because.to_owned());
         }
@@ -427,9 +433,10 @@ impl Rule {
         event: &Event,
         starts_at: Timestamp,
         place: impl IntoIterator<Item = (String, String)>,
+        room: &Room,
     ) -> Alert {
         let mut alert = Alert::new(event.key(), starts_at);
-        alert.annotations = self.annotations(event);
+        alert.annotations = self.annotations(event, room);
         let rule = format!("{}/{}/{}", self.namespace(), self.object(), self.name());
         alert.annotations.entry("rule".to_owned()).or_insert(rule);
         alert.labels.extend(self.labels());
@@ -444,10 +451,12 @@ impl Rule {
         self.labels.iter().map(|(name, value)| (name.to_string(), value.to_string()))
     }
 
-    fn annotations(&self, event: &Event) -> BTreeMap<String, String> {
+    fn annotations(&self, event: &Event, room: &Room) -> BTreeMap<String, String> {
         let subject = Subject::new(event);
         let rendered = |text: &Template| {
-            text.render(&subject).unwrap_or_else(|error| {
+            let text = text.render_within(&subject, room.left());
+            room.take(text.as_deref().ok());
+            text.unwrap_or_else(|error| {
                 self.counters.unrendered.fetch_add(1, Ordering::Relaxed);
                 format!("(this text could not be filled in: {error})")
             })

@@ -24,6 +24,7 @@ use crate::{
     sample,
     scope::{SCOPE_LABEL, Scope},
     suggest,
+    texts::Rooms,
     work::{Account, Debt, Fuel},
 };
 
@@ -64,6 +65,8 @@ struct Inner {
     /// The workspace of each namespace that has one.
     members: HashMap<String, String>,
     problems: Vec<Problem>,
+    /// What scopes have taken too much that have no rules any more.
+    owed: HashMap<Scope, Debt>,
 }
 
 /// The rules of one scope.
@@ -356,7 +359,9 @@ impl RuleSet {
         let workspaces = workspaces.iter().map(|(name, it)| (Scope::Workspace(name.clone()), it));
         let namespaces = namespaces.iter().map(|(name, it)| (Scope::Namespace(name.clone()), it));
         let buckets = workspaces.chain(namespaces);
-        buckets.filter_map(|(scope, bucket)| Some((scope, bucket.account.as_ref()?.debt()?)))
+        let debts =
+            buckets.filter_map(|(scope, bucket)| Some((scope, bucket.account.as_ref()?.debt()?)));
+        debts.chain(self.0.owed.iter().map(|(scope, debt)| (scope.clone(), *debt)))
     }
 
     /// The names of all sinks that routes lead to.
@@ -397,8 +402,8 @@ impl Bucket {
         let counts = purpose != Purpose::Again;
         let mut fuel = match (&self.account, purpose) {
             (None, _) => Fuel::UNLIMITED,
-            (Some(account), Purpose::Live) => account.fuel(),
-            (Some(account), _) => account.full(),
+            (Some(account), Purpose::Replay) => account.full(),
+            (Some(account), _) => account.fuel(),
         };
         let mut undecided = 0;
         let begin = found.len();
@@ -422,7 +427,7 @@ impl Bucket {
         } else {
             self.index.evaluate(&subject, &mut fuel, add);
         }
-        if let (Some(account), Purpose::Live) = (&self.account, purpose) {
+        if let Some(account) = self.account.as_ref().filter(|_| purpose != Purpose::Replay) {
             account.charge(fuel);
         }
         if counts && found.len() > begin {
@@ -710,6 +715,9 @@ impl Builder {
                 (scope != Scope::Cluster).then(|| Account::new(self.limits.event_work, debt));
             *self.inner.scope(scope) = draft.finish(account);
         }
+        let inner = &mut self.inner;
+        let gone = self.before.debts().filter(|(scope, _)| inner.bucket(scope).is_none());
+        inner.owed = gone.collect();
         RuleSet(Arc::new(self.inner))
     }
 
@@ -866,6 +874,15 @@ impl Room {
 // === impl Inner ===
 
 impl Inner {
+    /// The rules of a scope, if it has some.
+    fn bucket(&self, scope: &Scope) -> Option<&Bucket> {
+        match scope {
+            Scope::Cluster => Some(&self.cluster),
+            Scope::Workspace(name) => self.workspaces.get(name),
+            Scope::Namespace(name) => self.namespaces.get(name),
+        }
+    }
+
     fn scope(&mut self, scope: Scope) -> &mut Bucket {
         match scope {
             Scope::Cluster => &mut self.cluster,
@@ -898,7 +915,7 @@ impl<'a> Outcome<'a> {
     /// The notification that follows, with all rules that ask for one, wherever they send it. What
     /// follows from rules [with state](Rule::has_state) is not in it.
     pub fn notification(&self) -> Option<Notification> {
-        self.notification_of(self.of_kind(Kind::Notification))
+        self.notification_of(self.of_kind(Kind::Notification), &Rooms::default())
     }
 
     /// The alerts that follow, one for each rule that raises one. Two of them with the same labels
@@ -906,7 +923,10 @@ impl<'a> Outcome<'a> {
     /// [with state](Rule::has_state) is not among them.
     pub fn alerts(&self) -> Vec<Alert> {
         let mut known = BTreeSet::new();
-        let alerts = self.of_kind(Kind::Alert).map(|found| found.rule.alert(self.event));
+        let rooms = Rooms::default();
+        let alert =
+            |found: &Found<'_>| rooms.of(found.rule, |room| found.rule.alert(self.event, room));
+        let alerts = self.of_kind(Kind::Alert).map(alert);
         alerts.filter(|alert| known.insert(alert.fingerprint())).collect()
     }
 
@@ -914,9 +934,9 @@ impl<'a> Outcome<'a> {
     /// notification for each destination, with the rules that lead there.
     pub fn effects(&self) -> Effects {
         let mut effects = Effects::default();
-        let mut known = BTreeSet::new();
+        let (mut known, rooms) = (BTreeSet::new(), Rooms::default());
         for Found { rule, route, .. } in self.of_kind(Kind::Alert) {
-            let alert = rule.alert(self.event);
+            let alert = rooms.of(rule, |room| rule.alert(self.event, room));
             if known.insert((alert.fingerprint(), route)) {
                 effects.alerts.push(Routed::new(alert, route.clone()));
             }
@@ -929,7 +949,7 @@ impl<'a> Outcome<'a> {
         }
         for route in routes {
             let there = self.of_kind(Kind::Notification).filter(|found| found.route == *route);
-            let notification = self.notification_of(there);
+            let notification = self.notification_of(there, &rooms);
             effects.notifications.extend(notification.map(|it| Routed::new(it, route.clone())));
         }
         effects
@@ -949,11 +969,15 @@ impl<'a> Outcome<'a> {
     fn notification_of<'b>(
         &self,
         found: impl Iterator<Item = &'b Found<'a>>,
+        rooms: &Rooms,
     ) -> Option<Notification>
     where
         'a: 'b,
     {
-        let rules: Vec<_> = found.map(|found| found.rule.as_matched(self.event, None)).collect();
+        let matched = |found: &Found<'a>| {
+            rooms.of(found.rule, |room| found.rule.as_matched(self.event, None, room))
+        };
+        let rules: Vec<_> = found.map(matched).collect();
         (!rules.is_empty()).then(|| Notification { event: self.event.clone(), rules })
     }
 

@@ -76,6 +76,7 @@ use crate::{
     route::Effects,
     rule::{Identity, Rule},
     set::Found,
+    texts::Rooms,
 };
 
 /// What the rules of a set remember.
@@ -260,7 +261,7 @@ impl State {
     /// Takes in what the rules say of an Event that was received at this time. An Event that was
     /// taken in before changes nothing.
     pub fn observe(&mut self, outcome: &Outcome<'_>, received: Timestamp) -> Effects {
-        let mut effects = Effects::default();
+        let (mut effects, rooms) = (Effects::default(), Rooms::default());
         let mut found = outcome.remembered().peekable();
         if found.peek().is_none() {
             return effects;
@@ -281,7 +282,7 @@ impl State {
                 event: event.clone(),
                 route: route.clone(),
             };
-            self.take_in(rule, fact, &mut effects);
+            self.take_in(rule, fact, &rooms, &mut effects);
         }
         self.make_room(&mut effects);
         effects
@@ -290,12 +291,12 @@ impl State {
     /// Lets time pass: what did not come is told, what is over ends, what fires on is told again.
     pub fn advance(&mut self, now: Timestamp) -> Effects {
         self.times.now = self.times.now.max(now);
-        let mut effects = Effects::default();
+        let (mut effects, rooms) = (Effects::default(), Rooms::default());
         while let Some((due, id)) =
             self.due.first().copied().filter(|(due, _)| *due <= self.times.now)
         {
             self.due.remove(&(due, id));
-            self.look(id, None, &mut effects);
+            self.look(id, None, &rooms, &mut effects);
         }
         effects
     }
@@ -327,7 +328,7 @@ impl State {
         true
     }
 
-    fn take_in(&mut self, rule: &Rule, fact: Fact, effects: &mut Effects) {
+    fn take_in(&mut self, rule: &Rule, fact: Fact, rooms: &Rooms, effects: &mut Effects) {
         let Some(memory) = rule.memory() else { return };
         // A set that is no longer in force has no groups any more.
         let Some(groups) = self.rules.get_mut(rule.identity()) else { return };
@@ -343,7 +344,7 @@ impl State {
             self.groups.insert(self.next, group);
             self.next
         });
-        self.look(id, Some(fact), effects);
+        self.look(id, Some(fact), rooms, effects);
         while let Some(groups) = self.rules.get(rule.identity())
             && groups.by_key.len() > self.options.groups
             && let Some(oldest) = groups.oldest()
@@ -353,11 +354,11 @@ impl State {
     }
 
     /// Looks at a group, and files it anew.
-    fn look(&mut self, id: u64, fact: Option<Fact>, effects: &mut Effects) {
+    fn look(&mut self, id: u64, fact: Option<Fact>, rooms: &Rooms, effects: &mut Effects) {
         let Some(group) = self.groups.get_mut(&id) else { return };
         let Some(groups) = self.rules.get_mut(&group.rule) else { return };
         let Some(memory) = groups.rule.memory() else { return };
-        let rule = Remembering { rule: &groups.rule, memory };
+        let rule = Remembering { rule: &groups.rule, memory, rooms };
         let (due, size, turn) = (group.due, group.size, group.turn(id));
         if let Some(fact) = fact {
             group.observe(rule, fact, &self.times);

@@ -80,9 +80,28 @@ impl Template {
     /// # Errors
     /// If an expression cannot be evaluated on this Event. The form with `%` always can.
     pub fn render(&self, event: &(impl Fields + ?Sized)) -> Result<String, RenderError> {
+        self.render_within(event, usize::MAX)
+    }
+
+    /// The same, with no more bytes than this.
+    pub(crate) fn render_within(
+        &self,
+        event: &(impl Fields + ?Sized),
+        room: usize,
+    ) -> Result<String, RenderError> {
+        let beyond = || {
+            let why = "the rules of its namespace or workspace fill in too much at this moment";
+            RenderError(why.to_owned())
+        };
+        if room == 0 {
+            return Err(beyond());
+        }
         let parts = match &self.0 {
             Form::Percent(parts) => parts,
-            Form::Expressions(expressions) => return expressions.render(event),
+            Form::Expressions(expressions) => {
+                let text = expressions.render(event)?;
+                return if text.len() > room { Err(beyond()) } else { Ok(text) };
+            }
         };
         let mut out = String::new();
         for part in parts {
@@ -94,6 +113,9 @@ impl Template {
                     }
                 }
                 Part::Unknown(_) => {}
+            }
+            if out.len() > room {
+                return Err(beyond());
             }
         }
         Ok(out)

@@ -44,12 +44,22 @@ const SHARE: u32 = 10;
 /// Who has more debt than this, in time to pay it off, has to do with what is free.
 const CREDIT: Duration = Duration::from_secs(10);
 
+/// What any test costs.
+pub(crate) const ASKED: u64 = 128;
 /// What it costs to look at a byte of JSON by a path, as bytes of a pattern.
 pub(crate) const PATH: u64 = 64;
 /// What it costs to find one of many texts at some place.
 pub(crate) const FOUND: u64 = 32;
 
 static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+// === impl Debt ===
+
+impl Debt {
+    pub(crate) fn is_owed(self) -> bool {
+        self.0 > nanoseconds(BEGIN.elapsed())
+    }
+}
 
 // === impl Fuel ===
 

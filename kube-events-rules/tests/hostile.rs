@@ -4,9 +4,9 @@
 use jiff::Timestamp;
 use kube_events_core::{
     Event,
-    crd::{EventRule, RuleSpec, RuleType},
+    crd::{EventRule, RuleSpec, RuleType, Threshold},
 };
-use kube_events_rules::{Limits, Outcome, RuleSet, Scope};
+use kube_events_rules::{Limits, Outcome, RuleSet, Scope, state::State};
 
 fn event(namespace: &str, message: &str) -> Event {
     let event = serde_json::json!({
@@ -106,4 +106,64 @@ fn a_replay_says_the_same_each_time() {
     for _ in 0..3 {
         assert_eq!(told(&rules.evaluate_at(&event, Timestamp::UNIX_EPOCH)), once);
     }
+}
+
+#[test]
+fn collections_as_texts_beyond_what_an_event_may_cost_are_undecided() {
+    let test =
+        |n| format!(r#"metadata.annotations = "{n}" or metadata.annotations contains "x{n}""#);
+    let rules = rules(&namespace(), 1 << 20, (0..200).map(test));
+    let mut value = event("shop", "m").value().clone();
+    value["metadata"]["annotations"]["note"] = "a".repeat(10_000).into();
+    let large = Event::decode(value.to_string().as_bytes()).unwrap();
+    let (matched, undecided) = told(&rules.evaluate(&large));
+    assert_eq!(matched, [] as [&str; 0]);
+    assert!((130..200).contains(&undecided), "{undecided}");
+    assert_eq!(told(&rules.evaluate(&event("shop", "m"))).1, 0);
+}
+
+#[test]
+fn texts_of_all_alerts_about_one_event_have_a_bound() {
+    let text = "{{ message | replace('a', 'bbbbbbbb') }}";
+    let rule = |n: usize, kind: RuleType| EventRule {
+        name: format!("rule-{n}"),
+        condition: "reason exists".into(),
+        enable: true,
+        r#type: Some(kind),
+        annotations: (0..8).map(|n| (format!("a{n}"), text.to_owned())).collect(),
+        threshold: (n % 2 == 1).then(|| Threshold { count: 1, within: "1m".into() }),
+        ..EventRule::default()
+    };
+    let all = [RuleType::Alert, RuleType::Notification];
+    let rules = (0..400).map(|n| rule(n, all[n / 2 % 2].clone()));
+    let spec = RuleSpec { rules: rules.collect(), ..RuleSpec::default() };
+    let size = |scope: &Scope| {
+        let mut rules = RuleSet::builder();
+        rules.add("shop", "rules", scope, &spec);
+        let rules = rules.build();
+        let event = event("shop", &"a".repeat(4000));
+        let mut state = State::default();
+        state.adopt(&rules, Timestamp::UNIX_EPOCH);
+        let outcome = rules.evaluate(&event);
+        let mut effects = outcome.effects();
+        effects.extend(state.observe(&outcome, Timestamp::UNIX_EPOCH));
+        assert_eq!(effects.alerts.len(), 200);
+        let texts = |all: &std::collections::BTreeMap<String, String>| {
+            all.values().map(String::len).sum::<usize>()
+        };
+        let alerts = effects.alerts.iter().map(|it| texts(&it.item.annotations));
+        let matched = effects.notifications.iter().flat_map(|it| &it.item.rules);
+        alerts.chain(matched.map(|rule| texts(&rule.annotations))).sum::<usize>()
+    };
+    // Twice a mebibyte, and what is told of those that are left out.
+    assert!(size(&namespace()) < 3 << 20, "{}", size(&namespace()));
+    assert!(size(&Scope::Cluster) > 64 << 20, "rules of the cluster have no such bound");
+}
+
+#[test]
+fn what_was_evaluated_before_costs_no_more_than_what_has_just_come() {
+    let rules = rules(&namespace(), 1 << 20, patterns());
+    let again =
+        |text: &str| rules.evaluate_again(&event("shop", text), Timestamp::UNIX_EPOCH).undecided();
+    assert_eq!(again(&text(100)), 18);
 }

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     ast::Comparison,
     fields::Fields,
-    name::Name,
+    name::{Name, Place},
     pattern::{Matcher, Plain},
     program::{CompiledTest, Predicate},
     verdict::Reason,
@@ -125,14 +125,16 @@ impl Asked {
 
     /// Undecided if there is too little fuel for it.
     pub(super) fn answer(&self, fields: &(impl Fields + ?Sized), fuel: &mut Fuel) -> Answer {
+        if !fuel.take(self.work(fields)) {
+            return Answer::Undecided(Reason::TooCostly);
+        }
         let key = &self.name.key;
         match &self.question {
             Question::Predicate(Predicate::Exists) => fields.exists(key).into(),
             Question::Predicate(predicate) => match fields.get(key) {
                 Some(value) => {
-                    if let Predicate::Matches(matcher) = predicate
-                        && !fuel.take(work(value.as_text().len(), matcher.work()))
-                    {
+                    let each = predicate.work();
+                    if each > 0 && !fuel.take(work(value.as_text().len(), each)) {
                         return Answer::Undecided(Reason::TooCostly);
                     }
                     predicate.holds(&value).map_or_else(Answer::Undecided, Into::into)
@@ -140,16 +142,22 @@ impl Asked {
                 None => Answer::Missing,
             },
             Question::Many(test) => {
-                let of_value = match &test.predicate {
-                    Predicate::Matches(matcher) => matcher.work(),
-                    _ => 0,
-                };
-                if !fuel.take(work(fields.size(), work::PATH.saturating_add(of_value))) {
-                    return Answer::Undecided(Reason::TooCostly);
-                }
                 test.evaluate(fields).map_or_else(Answer::Undecided, Into::into)
             }
         }
+    }
+
+    /// What it costs before anything is known of the value.
+    fn work(&self, fields: &(impl Fields + ?Sized)) -> u64 {
+        let each = match &self.question {
+            Question::Many(test) => work::PATH.saturating_add(test.predicate.work()),
+            // A text that is made of all that the collection has.
+            Question::Predicate(_) => match self.name.key.place() {
+                Place::Field(field) if field.is_collection() => 1,
+                _ => return work::ASKED,
+            },
+        };
+        work(fields.size(), each).saturating_add(work::ASKED)
     }
 }
 

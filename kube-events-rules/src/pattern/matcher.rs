@@ -46,7 +46,7 @@ impl Matcher {
         match self {
             Self::Regex { size, .. } => u64::try_from(*size).unwrap_or(u64::MAX),
             Self::Plain(Plain::Wildcard(_)) => 8,
-            Self::Plain(_) => 0,
+            Self::Plain(_) => 1,
         }
     }
 

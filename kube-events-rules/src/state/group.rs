@@ -14,6 +14,7 @@ use crate::{
     memory::Memory,
     route::{Effects, Route, Routed},
     rule::{Identity, Kind, Rule},
+    texts::{Room, Rooms},
 };
 
 /// A group. The facts of the last minute can still be put in order: `settled` is the state before
@@ -52,6 +53,8 @@ struct Firing {
 pub(super) struct Remembering<'a> {
     pub(super) rule: &'a Arc<Rule>,
     pub(super) memory: &'a Memory,
+    /// Where texts are filled in.
+    pub(super) rooms: &'a Rooms,
 }
 
 /// The most facts that can still be put in order. One that comes out of order has all of them taken anew.
@@ -156,7 +159,9 @@ impl Group {
 
     fn notify(&self, rule: Remembering<'_>, effects: &mut Effects) {
         for fire in self.current.untold(&self.told) {
-            let matched = rule.rule.as_matched(&fire.event, fire.because.clone());
+            let because = fire.because.clone();
+            let matched = |room: &Room| rule.rule.as_matched(&fire.event, because, room);
+            let matched = rule.rooms.of(rule.rule, matched);
             let notification = Notification { event: fire.event.clone(), rules: vec![matched] };
             effects.notifications.push(Routed::new(notification, fire.route.clone()));
         }
@@ -269,7 +274,8 @@ impl Firing {
 // === impl Fire ===
 
 impl Fire {
-    fn alert(&self, Remembering { rule, memory }: Remembering<'_>) -> Alert {
-        rule.group_alert(memory, &self.event, self.at, self.because.as_deref())
+    fn alert(&self, Remembering { rule, memory, rooms }: Remembering<'_>) -> Alert {
+        let because = self.because.as_deref();
+        rooms.of(rule, |room| rule.group_alert(memory, &self.event, self.at, because, room))
     }
 }

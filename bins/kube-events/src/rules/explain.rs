@@ -5,7 +5,7 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode};
 use anyhow::bail;
 use clap::Args;
 use kube_events_core::Event;
-use kube_events_rules::{Asked, Explanation, Kind, Rule, RuleSet, Subject, Verdict};
+use kube_events_rules::{Asked, Explanation, Kind, Reason, Rule, RuleSet, Subject, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -72,6 +72,8 @@ enum Fate<'a> {
     Matched,
     /// It matched, and a rule of this name took the Event from it.
     Dropped(&'a str),
+    /// Its condition holds, but the rules of its tenant ask too much of the Event.
+    TooCostly,
     NotMatched,
     /// The Event is of another namespace.
     OutOfScope,
@@ -90,6 +92,8 @@ struct Answer<'a> {
     matched: bool,
     #[serde(rename = "droppedBy")]
     dropped_by: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undecided: Option<&'static str>,
     #[serde(rename = "hasState")]
     has_state: bool,
     condition: &'a str,
@@ -151,7 +155,7 @@ fn explain<'a>(
         Verdict::True => {
             let drop =
                 matched.iter().find(|it| it.kind() == Kind::Drop && it.scope() == rule.scope());
-            Fate::Dropped(drop.map_or("", |drop| drop.name()))
+            drop.map_or(Fate::TooCostly, |drop| Fate::Dropped(drop.name()))
         }
         _ => Fate::NotMatched,
     };
@@ -260,6 +264,10 @@ impl<'a> Explained<'a> {
         let verdict = match fate {
             Fate::Matched => paint(GOOD, "matches"),
             Fate::Dropped(by) => paint(BAD, &format!("would match, but `{by}` drops the Event")),
+            Fate::TooCostly => paint(
+                BAD,
+                "is undecided: rules of its namespace or workspace cost the Event too much",
+            ),
             Fate::NotMatched => paint(BAD, "does not match"),
             Fate::OutOfScope => {
                 paint(BAD, "does not see this Event, which is of another namespace")
@@ -374,6 +382,7 @@ impl Explained<'_> {
                 Fate::Dropped(by) => Some(by),
                 _ => None,
             },
+            undecided: (*fate == Fate::TooCostly).then_some(Reason::TooCostly.as_str()),
             has_state: rule.has_state(),
             condition: &condition.text,
             tests: condition.answers(),

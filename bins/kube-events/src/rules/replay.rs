@@ -90,6 +90,7 @@ struct Row {
     fired: u64,
     suppressed: u64,
     dropped: u64,
+    undecided: u64,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
 }
@@ -269,6 +270,7 @@ impl<'a> Record<'a> {
             fired: statistics.fired,
             suppressed: statistics.suppressed,
             dropped: statistics.dropped,
+            undecided: statistics.undecided,
             first: times.map(|times| times.first),
             last: times.map(|times| times.last),
         }
@@ -313,11 +315,19 @@ impl Replay {
         };
         let (events, rules) = (self.events, self.rules.len());
         let s = |count: usize| if count == 1 { "" } else { "s" };
-        format!(
+        let mut summary = format!(
             "{events} Event{}{span}{repeated}; {fired} of {rules} rule{} fired\n",
             s(events),
             s(rules)
-        )
+        );
+        let undecided = self.rules.iter().filter(|row| row.undecided > 0).count();
+        if undecided > 0 {
+            let s = s(undecided);
+            let told =
+                "could not be decided on some Events: `rules explain` says why, -o json how often";
+            summary += &[&undecided.to_string(), " rule", s, " ", told, "\n"].concat();
+        }
+        summary
     }
 }
 
