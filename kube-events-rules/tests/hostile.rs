@@ -110,15 +110,15 @@ fn a_replay_says_the_same_each_time() {
 
 #[test]
 fn collections_as_texts_beyond_what_an_event_may_cost_are_undecided() {
-    let test =
-        |n| format!(r#"metadata.annotations = "{n}" or metadata.annotations contains "x{n}""#);
+    // Nothing finds such a condition, and each makes the text.
+    let test = |n| format!(r#"metadata.annotations > "z{n}""#);
     let rules = rules(&namespace(), 1 << 20, (0..200).map(test));
     let mut value = event("shop", "m").value().clone();
     value["metadata"]["annotations"]["note"] = "a".repeat(10_000).into();
     let large = Event::decode(value.to_string().as_bytes()).unwrap();
     let (matched, undecided) = told(&rules.evaluate(&large));
     assert_eq!(matched, [] as [&str; 0]);
-    assert!((130..200).contains(&undecided), "{undecided}");
+    assert!((80..120).contains(&undecided), "{undecided}");
     assert_eq!(told(&rules.evaluate(&event("shop", "m"))).1, 0);
 }
 
