@@ -1,6 +1,9 @@
 //! Rules of one object that say nothing of their own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, HashMap},
+};
 
 use kube_events_core::crd::{EventRule, RuleType};
 
@@ -20,7 +23,8 @@ pub(crate) struct Overlaps<'a> {
 struct Entry<'a> {
     rule: &'a EventRule,
     parts: Vec<u64>,
-    consequence: String,
+    /// Few are ever compared.
+    consequence: OnceCell<String>,
 }
 
 // === impl Overlaps ===
@@ -31,7 +35,7 @@ impl<'a> Overlaps<'a> {
         for part in &parts {
             *self.counts.entry(*part).or_default() += 1;
         }
-        self.rules.push(Entry { rule, parts, consequence: consequence(rule) });
+        self.rules.push(Entry { rule, parts, consequence: OnceCell::new() });
     }
 
     /// The rules that another one makes useless, each with that one.
@@ -62,17 +66,23 @@ impl<'a> Overlaps<'a> {
         }
         let kind = wider.rule.r#type.as_ref().map(RuleType::as_str);
         wider.parts.iter().all(|part| rule.parts.binary_search(part).is_ok())
-            && (kind == Some("drop") || wider.consequence == rule.consequence)
+            && (kind == Some("drop") || wider.consequence() == rule.consequence())
     }
 }
 
-/// All of a rule but its name, its condition and its texts, as a text.
-fn consequence(rule: &EventRule) -> String {
-    let rule = EventRule {
-        name: String::new(),
-        condition: String::new(),
-        annotations: BTreeMap::new(),
-        ..rule.clone()
-    };
-    serde_json::to_string(&rule).expect("texts and numbers are JSON")
+// === impl Entry ===
+
+impl Entry<'_> {
+    /// All of a rule but its name, its condition and its texts, as a text.
+    fn consequence(&self) -> &str {
+        self.consequence.get_or_init(|| {
+            let rule = EventRule {
+                name: String::new(),
+                condition: String::new(),
+                annotations: BTreeMap::new(),
+                ..self.rule.clone()
+            };
+            serde_json::to_string(&rule).expect("texts and numbers are JSON")
+        })
+    }
 }
