@@ -1,6 +1,6 @@
 //! What the compiler says of Rules.
 //!
-//! To compile a Rule may take a good part of a second, and whoever may write Rules can write hundreds. So it is
+//! To compile a Rule may take seconds, and whoever may write Rules can write hundreds. So it is
 //! done on threads of its own, while the operator goes on; one Rule of a namespace at a time, so that nobody waits
 //! behind all of somebody else's; and what came out is kept, as Rules are looked at whenever a Ruler changes. Of
 //! a Rule itself nothing is kept: they can be larger than all that the operator has.
