@@ -74,6 +74,7 @@ fn offers() -> Vec<(Value, &'static str)> {
     let secret = json!({"secretKeyRef": {"name": "s", "key": "k"}});
     let scope = "kubesphere.io/rule-scope";
     let many = |count: usize| (0..count).map(|n| json!(format!("n{n}"))).collect::<Vec<_>>();
+    let labels = |count: usize| (0..count).map(|n| (format!("l{n}"), json!("v"))).collect();
     vec![
         (webhook(json!({"url": url})), ""),
         (webhook(json!({"service": service})), ""),
@@ -110,6 +111,8 @@ fn offers() -> Vec<(Value, &'static str)> {
         (scoped("shop", &json!({scope: "namespace"})), ""),
         (scoped("shop", &json!({scope: "cluster"})), "belongs in the namespace kubesphere-logging"),
         (scoped("shop", &json!({scope: ""})), "there is no scope ''"),
+        (scoped("shop", &labels(64)), ""),
+        (scoped("shop", &labels(65)), "a Rule has 64 labels at most"),
         (scoped(NAMESPACE, &json!({scope: "cluster"})), ""),
         (
             scoped(NAMESPACE, &json!({scope: "workspace"})),

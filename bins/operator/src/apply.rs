@@ -1,5 +1,10 @@
 //! From desired objects to the API server: server-side apply of what differs.
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::{
     Api, Client, Resource as _,
@@ -51,13 +56,21 @@ pub(crate) enum ApplyError {
 }
 
 /// The object whose children are applied.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Owner {
     pub(crate) kind: &'static str,
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) uid: String,
 }
+
+/// The uids that owners' children had when they were last seen. A hand that replaces an object as a whole
+/// takes from it all that says whose it is, but not these.
+#[derive(Default)]
+pub(crate) struct Seen(Mutex<HashMap<Owner, HashMap<Place, String>>>);
+
+/// The kind and the name of a child, which is in its owner's namespace.
+type Place = (String, String);
 
 /// The roles that the operator binds, as owners of the bindings.
 #[derive(Clone)]
@@ -79,9 +92,10 @@ pub(crate) async fn apply(
     owner: &Owner,
     child: &Child,
     roles: &Roles,
+    seen: &Seen,
 ) -> Result<Outcome, ApplyError> {
-    match attempt(client, owner, child, roles).await {
-        Err(error) if error.is_outdated() => attempt(client, owner, child, roles).await,
+    match attempt(client, owner, child, roles, seen).await {
+        Err(error) if error.is_outdated() => attempt(client, owner, child, roles, seen).await,
         result => result,
     }
 }
@@ -91,6 +105,7 @@ async fn attempt(
     owner: &Owner,
     child: &Child,
     roles: &Roles,
+    seen: &Seen,
 ) -> Result<Outcome, ApplyError> {
     let api = child.api(client);
     let failed = |source| child.failed(source);
@@ -102,12 +117,13 @@ async fn attempt(
         Err(kube::Error::Api(status)) if status.code == 404 => None,
         Err(error) => return Err(failed(error)),
     };
-    if let Some(live) = &live
-        && !child.belongs_to(owner, live)
-    {
-        // What must not be there is not there for us.
-        let Some(_) = &child.object else { return Ok(Outcome::Unchanged) };
-        return Err(child.not_ours(live));
+    if let Some(live) = &live {
+        if !child.belongs_to(owner, live) && !seen.holds(owner, child, live) {
+            // What must not be there is not there for us.
+            let Some(_) = &child.object else { return Ok(Outcome::Unchanged) };
+            return Err(child.not_ours(live));
+        }
+        seen.insert(owner, child, live);
     }
     let Some(object) = &child.object else {
         return match live {
@@ -123,8 +139,10 @@ async fn attempt(
     let params = PatchParams::apply(names::OPERATOR).force();
     let Some(live) = live else {
         desired["metadata"]["resourceVersion"] = json!(NEVER);
-        let applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
-        return applied.map(|_| Outcome::Created).map_err(failed);
+        let applied =
+            api.patch(&child.name, &params, &Patch::Apply(&desired)).await.map_err(failed)?;
+        seen.insert(owner, child, &applied);
+        return Ok(Outcome::Created);
     };
     let is_former = takeover::claim(&api, &live).await.map_err(failed)?;
     let as_was = if is_former { Outcome::TakenOver } else { Outcome::Unchanged };
@@ -204,6 +222,41 @@ fn is_applied(live: &DynamicObject) -> bool {
 
 fn roles_differ(live: &Value, desired: &Value) -> bool {
     desired.get("roleRef").is_some_and(|role| !covers(&live["roleRef"], role))
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// Forgets the owners of a kind that are not there, when there are more than `count`.
+    pub(crate) fn retain(&self, kind: &str, count: usize, is_there: impl Fn(&Owner) -> bool) {
+        let mut seen = self.lock();
+        if seen.keys().filter(|owner| owner.kind == kind).count() > count {
+            seen.retain(|owner, _| owner.kind != kind || is_there(owner));
+        }
+    }
+
+    fn insert(&self, owner: &Owner, child: &Child, live: &DynamicObject) {
+        let (Ownership::Object, Some(uid)) = (&child.ownership, &live.metadata.uid) else { return };
+        self.lock().entry(owner.clone()).or_default().insert(place(child), uid.clone());
+    }
+
+    /// Whether it is still the object that was the owner's, and nobody else's by now.
+    fn holds(&self, owner: &Owner, child: &Child, live: &DynamicObject) -> bool {
+        let mut owners = live.metadata.owner_references.iter().flatten();
+        let seen = self.lock();
+        let uid = seen.get(owner).and_then(|children| children.get(&place(child)));
+        uid.is_some()
+            && uid == live.metadata.uid.as_ref()
+            && !owners.any(|it| it.controller == Some(true))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Owner, HashMap<Place, String>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place(child: &Child) -> Place {
+    (child.resource.kind.clone(), child.name.clone())
 }
 
 // === impl ApplyError ===

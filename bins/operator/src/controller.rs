@@ -38,7 +38,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     Settings,
-    apply::{self, ApplyError, Outcome, Owner, Roles},
+    apply::{self, ApplyError, Outcome, Owner, Roles, Seen},
     children::{Child, Desired, Managed, Ownership},
     event, names,
     news::{Bell, Operators},
@@ -72,6 +72,7 @@ pub(crate) struct Context {
     /// who wait for a store itself only the last one is woken.
     pub(crate) known: Shared<BoxFuture<'static, bool>>,
     pub(crate) roles: Roles,
+    pub(crate) seen: Seen,
     /// Rings when bindings may be there that nobody asks for.
     pub(crate) bindings: Bell,
     pub(crate) recorder: Recorder,
@@ -136,10 +137,15 @@ pub(crate) async fn run<M>(
     }
     let metrics = context.metrics.clone();
     let store = controller.store();
+    let shared = Arc::clone(&context);
     let results = controller.graceful_shutdown_on(shutdown).run(reconcile, error_policy, context);
     results
         .for_each(|result| {
             metrics.managed(M::PROGRAM.kind, store.len());
+            shared.seen.retain(M::PROGRAM.kind, store.len(), |owner| {
+                let object = store.get(&ObjectRef::new(&owner.name).within(&owner.namespace));
+                object.is_some_and(|object| object.meta().uid.as_ref() == Some(&owner.uid))
+            });
             if let Err(error) = result {
                 debug!(%error, kind = M::PROGRAM.kind, "not looked at");
             }
@@ -247,7 +253,9 @@ impl Context {
                 let reclaimed = self.reclaim(&owner, &mut errors).await;
                 self.tell(object, "Reclaimed", &reclaimed).await;
                 for child in &desired.children {
-                    match apply::apply(&self.client, &owner, child, &self.roles).await {
+                    let applied =
+                        apply::apply(&self.client, &owner, child, &self.roles, &self.seen).await;
+                    match applied {
                         Ok(Outcome::Unchanged) => {}
                         Ok(Outcome::TakenOver) => taken.push(child.describe()),
                         Ok(outcome) => done.push(format!("{outcome:?} {}", child.describe())),

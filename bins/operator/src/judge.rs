@@ -14,9 +14,7 @@ use std::{
 
 use kube::{Api, Client, Resource as _, ResourceExt as _, core::ObjectMeta};
 use kube_events_core::crd::{Rule, RuleLimits, RuleStatus};
-use kube_events_rules::{
-    ALLOW_LINTS, ErrorKind, Object, Problem, ProblemKind, RuleSet, ScopeError,
-};
+use kube_events_rules::{ErrorKind, Object, Problem, ProblemKind, RuleSet, ScopeError};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
@@ -24,7 +22,7 @@ use tokio::{
 
 use crate::{
     Settings,
-    object::{Outline, Stored},
+    object::{Outline, Stored, allowed},
     status::{Finding, MAX_MESSAGE, shortened},
 };
 
@@ -91,7 +89,7 @@ impl Judge {
         limits: impl Fn() -> Vec<RuleLimits>,
     ) -> Result<Option<Arc<Judgement>>, kube::Error> {
         let name = (rule.namespace().unwrap_or_default(), rule.name_any());
-        let version = version(rule.meta());
+        let version = version(rule.meta(), rule.allowed);
         if let Some(known) = self.known(&name, version, &limits()) {
             return Ok(Some(known));
         }
@@ -118,7 +116,7 @@ impl Judge {
         let rule =
             rule.map_err(|_| kube::Error::Service("no answer to the question for it".into()))?;
         let Some(rule) = rule? else { return Ok(None) };
-        if self::version(rule.meta()) != version {
+        if self::version(rule.meta(), allowed(rule.meta())) != version {
             return Ok(None);
         }
         let (settings, limits) = (Arc::clone(&self.settings), limits.to_vec());
@@ -170,9 +168,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// All on which the compiler's word depends. Labels are not of a generation.
-fn version(meta: &ObjectMeta) -> u64 {
+fn version(meta: &ObjectMeta, allowed: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let allowed = meta.annotations.as_ref().and_then(|all| all.get(ALLOW_LINTS));
     (&meta.uid, meta.generation, &meta.labels, allowed).hash(&mut hasher);
     hasher.finish()
 }

@@ -45,7 +45,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{info, warn};
 
 use self::{
-    apply::Roles,
+    apply::{Roles, Seen},
     controller::{Context, within},
     judge::RuleOutline,
     news::Bell,
@@ -180,6 +180,7 @@ async fn work(
         operators,
         known: known.boxed().shared(),
         roles: Roles { client: (!settings.namespaced).then(|| client.clone()) },
+        seen: Seen::default(),
         recorder: recorder.clone(),
         bindings: bindings.clone(),
         metrics: metrics.clone(),

@@ -2,10 +2,15 @@
 //! is one object's trouble, and no reason to lose sight of the others. What the Go project took is
 //! [adjusted](former) first.
 
-use std::{borrow::Cow, marker::PhantomData};
+use std::{
+    borrow::Cow,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    marker::PhantomData,
+};
 
 use kube::{Resource, core::ObjectMeta};
 use kube_events_core::crd::{Status, Workload};
+use kube_events_rules::ALLOW_LINTS;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -22,10 +27,13 @@ pub(crate) struct Stored<M, S = Status> {
     pub(crate) read: Result<M, String>,
 }
 
-/// An object without its spec.
+/// An object without its spec, and of its metadata only what is looked at: whoever may write one has a megabyte
+/// for the rest.
 #[derive(Clone, Debug)]
 pub(crate) struct Outline<M, S> {
     metadata: ObjectMeta,
+    /// As [`allowed()`] has it of the whole.
+    pub(crate) allowed: u64,
     pub(crate) status: Option<S>,
     of: PhantomData<fn() -> M>,
 }
@@ -61,8 +69,26 @@ impl<'de, M, S: DeserializeOwned> Deserialize<'de> for Outline<M, S> {
         }
         let Text { metadata, status } = Text::deserialize(deserializer)?;
         let (metadata, status) = without_ballast(metadata, status);
-        Ok(Self { metadata, status, of: PhantomData })
+        let allowed = allowed(&metadata);
+        let metadata = ObjectMeta {
+            name: metadata.name,
+            namespace: metadata.namespace,
+            uid: metadata.uid,
+            resource_version: metadata.resource_version,
+            generation: metadata.generation,
+            deletion_timestamp: metadata.deletion_timestamp,
+            labels: metadata.labels,
+            ..ObjectMeta::default()
+        };
+        Ok(Self { metadata, allowed, status, of: PhantomData })
     }
+}
+
+/// The hash of what the annotation [`ALLOW_LINTS`] says.
+pub(crate) fn allowed(metadata: &ObjectMeta) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    metadata.annotations.as_ref().and_then(|all| all.get(ALLOW_LINTS)).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What is kept of an object's metadata and status.

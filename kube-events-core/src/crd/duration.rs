@@ -68,20 +68,31 @@ pub fn deserialize<'de, D: Deserializer<'de>>(
     text.map(|text| parse(&text).map_err(D::Error::custom)).transpose()
 }
 
-/// What [`parse`] reads, but for the forms with spaces and words. The numbers are bounded as a
-/// duration is.
+/// What [`parse`] reads, but for the forms with spaces and words; only the smallest unit may have a fraction.
+/// The numbers are bounded as a duration is.
 #[cfg(feature = "crd")]
 const PATTERN: &str = concat!(
-    "^([0-9]{1,6}w)?([0-9]{1,6}d)?([0-9]{1,8}h)?([0-9]{1,10}m)?([0-9]{1,11}s)?",
-    "([0-9]{1,14}ms)?([0-9]{1,17}us)?([0-9]{1,18}ns)?([0-9]{1,8}[.][0-9]{1,9}(h|m|s|ms|us))?$",
+    "^([0-9]{1,6}w)?([0-9]{1,6}d)?",
+    "([0-9]{1,8}[.][0-9]{1,9}h|([0-9]{1,8}h)?",
+    "([0-9]{1,8}[.][0-9]{1,9}m|([0-9]{1,10}m)?",
+    "([0-9]{1,8}[.][0-9]{1,9}s|([0-9]{1,11}s)?",
+    "([0-9]{1,8}[.][0-9]{1,9}ms|([0-9]{1,14}ms)?",
+    "([0-9]{1,8}[.][0-9]{1,9}us|([0-9]{1,17}us)?([0-9]{1,18}ns)?)))))$",
 );
+
+/// The schema of a duration that is longer than nothing, or null.
+#[cfg(feature = "crd")]
+pub(super) fn positive(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let mut schema = needed(generator);
+    schema.insert("nullable".to_owned(), true.into());
+    schema
+}
 
 /// The schema of a duration that is longer than nothing.
 #[cfg(feature = "crd")]
-pub(super) fn positive(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn needed(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "string",
-        "nullable": true,
         "maxLength": 64,
         "x-kubernetes-validations": [{
             "rule": format!("self.matches('{PATTERN}') && self.matches('[1-9]')"),
@@ -130,14 +141,25 @@ mod tests {
     #[test]
     fn what_is_written_fits_the_schema() {
         let pattern = regex::Regex::new(PATTERN).unwrap();
-        for text in ["10s", "1m30s", "1.5h", "250ms", "1h0.5s", "2w3d", "999999w", "18446744073s"] {
+        for text in [
+            "10s",
+            "1m30s",
+            "1.5h",
+            "250ms",
+            "1h0.5s",
+            "2w3d",
+            "999999w",
+            "18446744073s",
+            "1h30.5m",
+            "5us7ns",
+        ] {
             assert!(pattern.is_match(text) && parse(text).is_ok(), "{text}");
         }
         for millis in [1, 1500, 90_000, 5_400_000, 604_800_001] {
             let text = format(Duration::from_millis(millis));
             assert!(pattern.is_match(&text), "{text}");
         }
-        for text in ["10", "1 h", "1mo", "-5s", "9999999w", "1.5d"] {
+        for text in ["10", "1 h", "1mo", "-5s", "9999999w", "1.5d", "5m1.5h", "5m3h", "1.5s1.5s"] {
             assert!(!pattern.is_match(text), "{text}");
         }
     }

@@ -38,8 +38,9 @@ pub struct RuleLimits {
     pub namespace_conditions_size: ByteSize,
     /// Bytes of the compiled forms of all patterns of one namespace. Default: `64Mi`.
     pub namespace_patterns_size: ByteSize,
-    /// What the rules of one namespace or workspace may cost one Event: bytes of text times bytes of the
-    /// compiled form, for each pattern that is matched. What is beyond is undecided. Default: `1Gi`.
+    /// What the rules of one namespace or workspace may cost one Event, in steps: bytes of text times
+    /// bytes of the compiled form for each pattern that is matched, and what other tests look at. What is
+    /// beyond is undecided. Default: `1Gi`.
     pub event_work: ByteSize,
     /// Groups that one rule with state remembers. Default: 10000.
     #[cfg_attr(feature = "crd", schemars(with = "i32", range(min = 1, max = 1_000_000)))]

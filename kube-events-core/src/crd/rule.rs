@@ -13,6 +13,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+#[cfg(feature = "crd")]
+use super::duration;
 use super::null_is_empty;
 
 /// Conditions on Events, and the notifications and alerts that follow from them.
@@ -145,11 +147,11 @@ pub struct EventRule {
     pub group_by: Vec<String>,
     /// How long a group is quiet after it has fired, such as `1h`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(schema_with = "positive"))]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::needed"))]
     pub repeat_interval: Option<String>,
     /// How long an alert fires on after its last Event, such as `5m`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(schema_with = "positive"))]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::needed"))]
     pub keep_firing_for: Option<String>,
     /// The condition of an Event that ends the alert of its group, such as `reason="Started"`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,7 +180,7 @@ pub struct Threshold {
     #[cfg_attr(feature = "crd", schemars(range(min = 1, max = 1_000_000)))]
     pub count: i64,
     /// The time within which they happen, such as `10m`.
-    #[cfg_attr(feature = "crd", schemars(schema_with = "positive"))]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::needed"))]
     pub within: String,
 }
 
@@ -191,22 +193,8 @@ pub struct Absence {
     #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 16384)))]
     pub expected: String,
     /// The time within which it is expected, such as `2m`.
-    #[cfg_attr(feature = "crd", schemars(schema_with = "positive"))]
+    #[cfg_attr(feature = "crd", schemars(schema_with = "duration::needed"))]
     pub within: String,
-}
-
-/// The form of a duration that is longer than nothing.
-#[cfg(feature = "crd")]
-fn positive(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({
-        "type": "string",
-        "maxLength": 32,
-        "pattern": r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h|d|w))+$",
-        "x-kubernetes-validations": [{
-            "rule": "self.matches('[1-9]')",
-            "message": "the duration has to be longer than nothing",
-        }],
-    })
 }
 
 /// What follows when a rule's condition holds.

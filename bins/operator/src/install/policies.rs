@@ -14,6 +14,7 @@ pub(super) fn objects(namespace: &str) -> Vec<Value> {
     let mut objects = Vec::new();
     for (name, spec) in [
         ("kube-events-rule-scope", rule_scope(namespace)),
+        ("kube-events-rule-labels", rule_labels()),
         ("kube-events-exporter-reach", exporter_reach()),
         ("kube-events-ruler-reach", ruler_reach()),
         ("kube-events-sink-reach", sink_reach()),
@@ -95,6 +96,29 @@ fn rule_scope(namespace: &str) -> Value {
                     with the workspace's name",
             },
         ],
+    })
+}
+
+/// How many labels a Rule has. The operator has those of all Rules in memory, and an object's size is all
+/// that bounds them otherwise.
+const LABELS: usize = 64;
+
+fn rule_labels() -> Value {
+    json!({
+        "failurePolicy": "Fail",
+        "matchConstraints": constraints(&["rules"]),
+        "matchConditions": [{
+            "name": "many-labels",
+            "expression": format!(
+                "has(object.metadata.labels) && size(object.metadata.labels) > {LABELS}"
+            ),
+        }],
+        "validations": [{
+            // What was there before the policy can be changed otherwise, and deleted.
+            "expression": "oldObject != null && has(oldObject.metadata.labels) && \
+                size(oldObject.metadata.labels) >= size(object.metadata.labels)",
+            "message": format!("a Rule has {LABELS} labels at most; annotations are for the rest"),
+        }],
     })
 }
 

@@ -221,6 +221,21 @@ impl Cluster {
         self.edit("events.kubesphere.io/v1alpha1", "Exporter", "exporter", patch).await;
     }
 
+    /// An object in place of what has its name, as `kubectl replace` writes it.
+    pub(crate) async fn replace(&self, object: &Value) {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let metadata = &object["metadata"];
+        let (name, namespace) = (text(&metadata["name"]), text(&metadata["namespace"]));
+        let params = PostParams { field_manager: Some("hand".to_owned()), ..PostParams::default() };
+        let resource = resource(&text(&object["apiVersion"]), &text(&object["kind"]));
+        let api = match namespace.as_str() {
+            "" => Api::<DynamicObject>::all_with(self.client.clone(), &resource),
+            namespace => Api::namespaced_with(self.client.clone(), namespace, &resource),
+        };
+        let object = serde_json::from_value(object.clone()).unwrap();
+        api.replace(&name, &params, &object).await.unwrap();
+    }
+
     /// An object that somebody creates under this name.
     pub(crate) async fn create_as(&self, manager: &str, object: &Value) -> Value {
         let text = |key: &str| object[key].as_str().unwrap();
@@ -252,9 +267,7 @@ impl Cluster {
     }
 
     fn api(&self, api_version: &str, kind: &str) -> Api<DynamicObject> {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource(api_version, kind))
     }
 
     pub(crate) fn get(&self, kind: &str, name: &str) -> Value {
@@ -326,6 +339,11 @@ pub(crate) fn assert_same(found: &State, wanted: &State, when: &str) {
     if let Some(place) = differ.next() {
         panic!("{when}, {place}: {:#?}\ninstead of {:#?}", found.get(place), wanted.get(place));
     }
+}
+
+fn resource(api_version: &str, kind: &str) -> ApiResource {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
 }
 
 fn place(object: &Value) -> String {

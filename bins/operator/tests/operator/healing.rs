@@ -35,9 +35,13 @@ async fn what_a_hand_changes_goes_back_and_what_it_adds_stays() {
 #[tokio::test(start_paused = true)]
 async fn what_a_hand_takes_from_its_owner_comes_back() {
     let cluster = Cluster::with_objects().await;
-    let _operator = cluster.started().await;
+    let mut operator = Some(cluster.started().await);
     let before = cluster.state();
-    for without_labels in [false, true] {
+    for (without_labels, without_operator) in [(false, false), (true, false), (true, true)] {
+        // One that runs knows what it has seen by heart.
+        if let Some(operator) = operator.take_if(|_| without_operator) {
+            operator.stop().await;
+        }
         let mut orphans = 0;
         for kind in KINDS {
             for mut object in cluster.server.list(kind).unwrap() {
@@ -46,16 +50,44 @@ async fn what_a_hand_takes_from_its_owner_comes_back() {
                 if without_labels {
                     metadata.remove("labels");
                 }
-                cluster.server.update(object).unwrap();
+                cluster.replace(&object).await;
             }
         }
         assert!(orphans > 10, "{orphans}");
+        operator.get_or_insert_with(|| cluster.start());
         cluster.quiet().await;
         assert_eq!(cluster.state(), before, "without labels: {without_labels}");
     }
     cluster.server.delete("Ruler", NAMESPACE, "ruler").unwrap();
     cluster.quiet().await;
     assert!(!cluster.has("Deployment", "ruler"), "its owner has it again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_hand_replaces_as_a_whole_goes_back() {
+    let cluster = Cluster::with_objects().await;
+    let _operator = cluster.started().await;
+    for (api_version, kind, body) in [
+        ("v1", "ConfigMap", json!({"data": {"events-ruler.yaml": "sinks: {}"}})),
+        ("v1", "ServiceAccount", json!({})),
+        ("policy/v1", "PodDisruptionBudget", json!({"spec": {}})),
+    ] {
+        let before = cluster.get(kind, "ruler");
+        let mut plain = json!({"apiVersion": api_version, "kind": kind});
+        plain["metadata"] = json!({"name": "ruler", "namespace": NAMESPACE});
+        plain.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        cluster.replace(&plain).await;
+        assert!(cluster.get(kind, "ruler")["metadata"]["labels"].is_null());
+        cluster.quiet().await;
+        let after = cluster.get(kind, "ruler");
+        for part in ["data", "spec"] {
+            assert_eq!(after[part], before[part], "{kind}");
+        }
+        for part in ["labels", "ownerReferences", "uid"] {
+            assert_eq!(after["metadata"][part], before["metadata"][part], "{kind}");
+        }
+        assert_eq!(cluster.condition("Ruler", "ruler", "Degraded"), "!AsExpected");
+    }
 }
 
 #[tokio::test(start_paused = true)]
