@@ -6,8 +6,11 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use jiff::Timestamp;
+use criterion::{
+    BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main,
+    measurement::WallTime,
+};
+use jiff::{SignedDuration, Timestamp};
 use kube_events_core::{Event, crd::RuleSpec};
 use kube_events_rules::{
     Condition, RuleSet, Subject,
@@ -153,6 +156,32 @@ fn hostile(c: &mut Criterion) {
     });
     group.bench_function("own_for_long", |b| {
         b.iter(|| black_box(rules.evaluate(black_box(&event)).undecided()));
+    });
+    for (name, late) in [("counted", 0), ("counted_late", 30)] {
+        counted(&mut group, name, late);
+    }
+}
+
+/// What an Event costs of which 500 rules of its namespace count hundreds, so many seconds after others.
+fn counted(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, late: i64) {
+    let rules = common::bounded(("shop-8", &common::counting(500)));
+    let mut state = State::new(StateOptions { bytes: usize::MAX, ..StateOptions::default() });
+    let now = Timestamp::from_second(1_800_000_000).expect("it is one");
+    state.adopt(&rules, now);
+    let number = Cell::new(0);
+    let mut observe = |event: &Event| {
+        let outcome = rules.evaluate_at(event, now);
+        black_box(state.observe(&outcome, now).alerts.len())
+    };
+    let event = |late: i64| {
+        number.set(number.get() + 1);
+        common::counted("shop-8", number.get(), now - SignedDuration::from_secs(late))
+    };
+    for _ in 0..1024 {
+        observe(&event(0));
+    }
+    group.bench_function(name, |b| {
+        b.iter_batched(|| event(late), |event| observe(&event), BatchSize::SmallInput);
     });
 }
 

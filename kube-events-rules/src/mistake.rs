@@ -369,8 +369,18 @@ fn name_instead_of_joint(text: &str, after_name: bool) -> String {
     if let Some(near) = near_operator(&lower).filter(|_| after_name) {
         return format!("did you mean `{near}`?");
     }
-    if lower == "between" && after_name {
-        return "write both ends: `count >= 1 and count <= 9`".into();
+    let elsewhere = match lower.as_str() {
+        "between" => Some("write both ends: `count >= 1 and count <= 9`"),
+        "startswith" | "starts_with" | "starts" | "hasprefix" | "beginswith" => {
+            Some("a beginning is a pattern: `like \"^web-*\"`")
+        }
+        "endswith" | "ends_with" | "ends" | "hassuffix" => {
+            Some("an end is a pattern: `like \"*-web$\"`")
+        }
+        _ => None,
+    };
+    if let Some(help) = elsewhere.filter(|_| after_name) {
+        return help.into();
     }
     for joint in ["and", "or"] {
         if let Some(rest) = text.strip_prefix(joint).filter(|rest| rest.len() > 2) {

@@ -18,7 +18,7 @@ use kube_events_core::{
 
 use crate::{
     Condition, Fields, Limits, Lists, Scope, Subject, Template, Verdict, explain::Explanation,
-    lists::List, memory::Memory, route::Route, sample, texts::Room,
+    lists::List, memory::Memory, room::Room, route::Route, sample,
 };
 
 /// Labels that say where an alert comes from; a rule cannot set them.

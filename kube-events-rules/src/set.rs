@@ -20,11 +20,11 @@ use crate::{
     memory::{Memory, Wrong},
     overlap::Overlaps,
     quota::{Quota, Usage},
+    room::Rooms,
     rule::{Holder, Kind, Origin, Role, Rule, is_reserved},
     sample,
     scope::{SCOPE_LABEL, Scope},
     suggest,
-    texts::Rooms,
     work::{Account, Debt, Fuel},
 };
 

@@ -73,10 +73,10 @@ use self::{
 };
 use crate::{
     Outcome, RuleSet,
+    room::Rooms,
     route::Effects,
     rule::{Identity, Rule},
     set::Found,
-    texts::Rooms,
 };
 
 /// What the rules of a set remember.

@@ -51,6 +51,8 @@ fn what_was_probably_meant_is_said() {
         ("reason in ()", "a list has one value at least"),
         ("reason LIKE \"A*\"", "did you mean `like`?"),
         ("reason regexp \"A\"", "did you mean `regex`?"),
+        ("reason startsWith \"A\"", "a beginning is a pattern: `like \"^web-*\"`"),
+        ("reason endsWith \"A\"", "an end is a pattern: `like \"*-web$\"`"),
         ("type=\"A\" And reason=\"B\"", "did you mean `and`?"),
         ("type=\"A\" & reason=\"B\"", "did you mean `and`?"),
         ("type=\"A\" | reason=\"B\"", "did you mean `or`?"),

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each bench uses a part; these are benches")]
 
+use jiff::Timestamp;
 use kube_events_core::{
     Event,
     crd::{EventRule, RuleSpec, RuleType, Threshold},
@@ -182,6 +183,16 @@ pub(crate) fn counting(rules: usize) -> RuleSpec {
         rule.threshold = Some(Threshold { count: 100, within: "10m".to_owned() });
     }
     spec
+}
+
+/// An Event that [`counting`] rules count for the first time.
+pub(crate) fn counted(namespace: &str, number: u64, at: Timestamp) -> Event {
+    let value = serde_json::json!({
+        "metadata": {"uid": format!("u-{number}"), "namespace": namespace, "resourceVersion": number.to_string()},
+        "involvedObject": {"kind": "Pod", "namespace": namespace, "name": "web"},
+        "reason": "BackOff", "count": 1, "lastTimestamp": at.to_string(),
+    });
+    Event::decode(value.to_string().as_bytes()).unwrap()
 }
 
 /// The rules that take the place of others.

@@ -9,10 +9,15 @@ use jiff::{SignedDuration, Timestamp};
 use kube_events_core::{Event, Item as _, ResourceVersion};
 
 use super::{
+    group::Remembering,
     identity,
     window::{Run, Window, earlier, later},
 };
-use crate::{memory::Memory, route::Route, rule::Role};
+use crate::{
+    memory::{Memory, Threshold},
+    route::Route,
+    rule::Role,
+};
 
 /// An Event that a rule has to hear of.
 #[derive(Clone, Debug)]
@@ -163,16 +168,16 @@ impl Fact {
 
 impl Fold {
     /// Takes in a fact that happened after all others, or came too late to be put in order.
-    pub(super) fn step(&mut self, memory: &Memory, fact: &Fact) -> Step {
+    pub(super) fn step(&mut self, rule: Remembering<'_>, fact: &Fact) -> Step {
         let now = self.now.map_or(fact.at, |now| now.max(fact.at));
         self.now = Some(now);
         self.expire(now);
         match fact.role {
             Role::Match if self.is_over_since(fact) => {
-                self.occurrences(fact);
+                self.news(fact);
                 Step::Done
             }
-            Role::Match => self.matched(memory, fact, now),
+            Role::Match => self.matched(rule, fact, now),
             Role::Expected => self.expected(fact),
             Role::Resolve => {
                 self.resolve(fact, now);
@@ -220,7 +225,8 @@ impl Fold {
         Step::Done
     }
 
-    fn matched(&mut self, memory: &Memory, fact: &Fact, now: Timestamp) -> Step {
+    fn matched(&mut self, rule: Remembering<'_>, fact: &Fact, now: Timestamp) -> Step {
+        let memory = rule.memory;
         if memory.absence.is_some() {
             self.wait(memory, fact);
             return Step::Done;
@@ -229,7 +235,7 @@ impl Fold {
             let until = memory.lasts().then(|| later(now, memory.hold()));
             return self.fire(memory, fact, now, until, None);
         };
-        let Some(run) = self.occurrences(fact) else { return Step::Done };
+        let Some(run) = self.news(fact) else { return Step::Done };
         let begin = earlier(now, threshold.within);
         self.window.forget(begin);
         if run.end > begin {
@@ -242,14 +248,30 @@ impl Fold {
         let until = if memory.resolves {
             later(now, memory.hold())
         } else {
-            let below = self.window.below(threshold.count, threshold.within, now);
+            let below = self.below(rule, threshold, now);
             later(below, memory.keep_firing_for.unwrap_or(SignedDuration::ZERO))
         };
         self.fire(memory, fact, now, Some(until), Some(threshold.because(count)))
     }
 
+    /// From when on there are too few, if nothing more happens: without the room to find out, when there
+    /// are none.
+    fn below(&self, rule: Remembering<'_>, threshold: Threshold, now: Timestamp) -> Timestamp {
+        let looks = self.window.len() * Window::LOOKS;
+        if rule.rooms.of(rule.rule, |room| room.look_again(looks)) {
+            self.window.below(threshold.count, threshold.within, now)
+        } else {
+            later(now, threshold.within)
+        }
+    }
+
+    /// How many runs of occurrences a step looks at.
+    pub(super) fn occurrences(&self) -> usize {
+        self.window.len()
+    }
+
     /// What the Event tells that was not known yet: nothing, if it was repeated.
-    fn occurrences(&mut self, fact: &Fact) -> Option<Run> {
+    fn news(&mut self, fact: &Fact) -> Option<Run> {
         let event = &fact.event;
         let count = event.occurrences().min(MAX_OCCURRENCES);
         // Without a uid every Event is one of its own.

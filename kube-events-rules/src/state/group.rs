@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     memory::Memory,
+    room::{Room, Rooms},
     route::{Effects, Route, Routed},
     rule::{Identity, Kind, Rule},
-    texts::{Room, Rooms},
 };
 
 /// A group. The facts of the last minute can still be put in order: `settled` is the state before
@@ -87,23 +87,30 @@ impl Group {
         let place = self.recent.partition_point(|other| other.order(&fact).is_le());
         let is_last = place == self.recent.len();
         self.recent.insert(place, fact);
-        let step = if is_last {
-            self.current.step(rule.memory, &self.recent[place])
+        // What is not put in order now is so when it settles.
+        let step = if !is_last && self.may_refold(rule) {
+            self.refold(rule, place)
         } else {
-            self.refold(rule.memory, place)
+            self.current.step(rule, &self.recent[place])
         };
         if times.counts && step == Step::Suppressed {
             rule.rule.count_suppressed();
         }
         if self.recent.len() > MAX_RECENT {
-            self.settle_first(rule.memory);
+            self.settle_first(rule);
         }
     }
 
+    /// Whether there is room for taking all recent facts anew.
+    fn may_refold(&self, rule: Remembering<'_>) -> bool {
+        let occurrences = self.recent.len() * (self.current.occurrences() + 1);
+        rule.rooms.of(rule.rule, |room| room.look_again(occurrences))
+    }
+
     /// Takes all recent facts anew, and says what became of one of them.
-    fn refold(&mut self, memory: &Memory, place: usize) -> Step {
+    fn refold(&mut self, rule: Remembering<'_>, place: usize) -> Step {
         self.current = self.settled.clone();
-        let steps = self.recent.iter().map(|fact| self.current.step(memory, fact));
+        let steps = self.recent.iter().map(|fact| self.current.step(rule, fact));
         steps
             .enumerate()
             .fold(Step::Done, |found, (at, step)| if at == place { step } else { found })
@@ -113,11 +120,11 @@ impl Group {
     fn settle(&mut self, rule: Remembering<'_>, times: &Times) {
         let over = |fact: &Fact| later(fact.received, times.lateness) <= times.now;
         while self.recent.front().is_some_and(over) {
-            self.settle_first(rule.memory);
+            self.settle_first(rule);
         }
         if self.current.certain(times.lateness).is_some_and(|certain| certain <= times.now) {
             while !self.recent.is_empty() {
-                self.settle_first(rule.memory);
+                self.settle_first(rule);
             }
             self.settled.settle(rule.memory, times.now, times.lateness);
             self.current = self.settled.clone();
@@ -129,9 +136,9 @@ impl Group {
         }
     }
 
-    fn settle_first(&mut self, memory: &Memory) {
+    fn settle_first(&mut self, rule: Remembering<'_>) {
         if let Some(fact) = self.recent.pop_front() {
-            self.settled.step(memory, &fact);
+            self.settled.step(rule, &fact);
         }
     }
 

@@ -43,6 +43,9 @@ impl Run {
 // === impl Window ===
 
 impl Window {
+    /// How often [`Window::below`] looks at all runs, for the longest duration that there is.
+    pub(super) const LOOKS: usize = 35;
+
     pub(super) fn add(&mut self, run: Run) {
         let place = self.runs.partition_point(|other| other.end <= run.end);
         self.runs.insert(place, run);

@@ -18,6 +18,7 @@ fn rules() -> Value {
             "absence": {"expected": "reason=\"Pulled\"", "within": "2m"}})
         ),
         rule("notification", &json!({"name": "Rarely", "repeatInterval": "4m"})),
+        rule("notification", &json!({"name": "Soon", "repeatInterval": "20s"})),
     ])
 }
 
@@ -104,7 +105,7 @@ proptest! {
             now = now.max(happening.at + late);
             world.hear(happening, now);
             let statistics = world.state.statistics();
-            prop_assert!(statistics.bytes <= bytes && statistics.groups <= 6 * groups);
+            prop_assert!(statistics.bytes <= bytes && statistics.groups <= 7 * groups);
             prop_assert_eq!(world.firing(now).len(), statistics.firing);
         }
         world.wait(100_000);

@@ -56,6 +56,7 @@ time.
   suppressed  matches that gave nothing because their group was quiet (repeatInterval)
   dropped     matches that gave nothing because a rule of the type `drop` took the Event
   first, last when it fired; of rules that only drop or route, when they matched
+  undecided   Events on which the rule could not be decided: in JSON, and in a line below the table
 
 Exit codes: 0 all was replayed, 1 some of the rules do not compile or some lines are no Events,
 2 nothing could be replayed.
