@@ -454,7 +454,8 @@ async fn settings_that_make_no_sense_are_refused_by_the_api_server() -> Result<(
         (json!({"type": "notification", "resolve": "count>1"}), "belong to type alert"),
         (json!({"type": "alert", "groupBy": ["owner"]}), "groupBy needs one of"),
         (json!({"type": "alert", "keepFiringFor": "0s"}), "longer than nothing"),
-        (json!({"type": "alert", "keepFiringFor": "soon"}), "should match"),
+        (json!({"type": "alert", "keepFiringFor": "soon"}), "a duration like 10s"),
+        (json!({"type": "alert", "keepFiringFor": "5m1.5h"}), "a duration like 10s"),
         (
             json!({"type": "alert", "threshold": {"count": 0, "within": "1m"}}),
             "greater than or equal",
