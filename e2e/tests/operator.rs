@@ -9,7 +9,8 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    core::{ApiResource, GroupVersionKind},
 };
 use kube_events_core::crd::{Exporter, Rule, Ruler};
 use serde_json::{Value, json};
@@ -47,6 +48,61 @@ fn exporter() -> Value {
             "namespace": NAMESPACE, "name": "events-ruler", "port": 8443, "path": "/events",
         }}]},
     })
+}
+
+/// What a hand has put in the place of what the operator wrote, and no object can have beside it.
+const DAMAGE: [(&str, &str, fn(&mut Value)); 6] = [
+    ("v1", "Service", |it| it["spec"]["ports"][0]["port"] = json!(8444)),
+    ("policy/v1", "PodDisruptionBudget", |it| {
+        it["spec"]["maxUnavailable"].take();
+        it["spec"]["minAvailable"] = json!(1);
+    }),
+    ("apps/v1", "Deployment", |it| {
+        container(it)["ports"][0]["containerPort"] = json!(8444);
+    }),
+    ("apps/v1", "Deployment", |it| {
+        container(it)["livenessProbe"]["httpGet"].take();
+        container(it)["livenessProbe"]["tcpSocket"] = json!({"port": 8443});
+    }),
+    ("apps/v1", "Deployment", |it| {
+        let volume = &mut it["spec"]["template"]["spec"]["volumes"][0];
+        *volume = json!({"name": volume["name"], "emptyDir": {}});
+    }),
+    // As `kubectl replace` does it with a manifest of somebody's own.
+    ("v1", "Service", |it| {
+        let (name, namespace) = (&it["metadata"]["name"], &it["metadata"]["namespace"]);
+        let metadata = json!({"name": name, "namespace": namespace});
+        let port = json!({"name": "http", "port": 80});
+        let spec = json!({"clusterIP": "None", "selector": {"a": "b"}, "ports": [port]});
+        *it = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec});
+    }),
+];
+
+fn container(deployment: &mut Value) -> &mut Value {
+    &mut deployment["spec"]["template"]["spec"]["containers"][0]
+}
+
+async fn what_cannot_be_beside_ours_goes(cluster: &Operator) -> Result<()> {
+    for (place, (version, kind, damage)) in DAMAGE.into_iter().enumerate() {
+        let (group, version) = version.split_once('/').unwrap_or(("", version));
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let api = Api::<DynamicObject>::namespaced_with(cluster.client(), NAMESPACE, &kind);
+        let read = async || anyhow::Ok(serde_json::to_value(api.get("events-ruler").await?)?);
+        let before = read().await?;
+        let mut damaged = before.clone();
+        damage(&mut damaged);
+        let hand = PostParams { field_manager: Some("hand".to_owned()), ..PostParams::default() };
+        let damaged = serde_json::from_value(damaged)?;
+        api.replace("events-ruler", &hand, &damaged).await.with_context(|| format!("{place}"))?;
+        let healed = async || {
+            let now = read().await?;
+            let is_healed = now["spec"] == before["spec"]
+                && now["metadata"]["ownerReferences"] == before["metadata"]["ownerReferences"];
+            Ok(is_healed.then_some(()))
+        };
+        until(&format!("damage {place}, of a {}, has gone", kind.kind), LIMIT, healed).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,6 +154,7 @@ async fn objects_become_workloads_that_heal_and_go() -> Result<()> {
             selects(it).is_some_and(|selector| !selector.contains_key("nobody"))
         })
         .await?;
+    what_cannot_be_beside_ours_goes(&cluster).await?;
     let configs = cluster.api::<ConfigMap>(NAMESPACE);
     configs.delete("events-exporter", &DeleteParams::default()).await?;
     cluster.is(&configs, "events-exporter", |_| true).await?;

@@ -157,7 +157,14 @@ async fn attempt(
     } else {
         desired["metadata"]["uid"] = json!(live.metadata.uid);
     }
-    let applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await.map_err(failed)?;
+    let mut applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
+    // What a hand has added beside ours may not go together with it, such as two ports of one name.
+    if applied.as_ref().is_err_and(is_invalid)
+        && takeover::seize(&api, &live).await.map_err(failed)?
+    {
+        applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
+    }
+    let applied = applied.map_err(failed)?;
     // The API server may write down a value otherwise than it was asked for.
     let same = applied.metadata.resource_version == live.metadata.resource_version;
     Ok(if same || is_former { as_was } else { Outcome::Changed })
@@ -210,6 +217,11 @@ fn is_without_namespace(status: &Status) -> bool {
     let mut causes = details.causes.iter();
     status.code == 404 && details.kind == "namespaces"
         || causes.any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+/// Whether what is applied would be no object that there can be.
+fn is_invalid(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 422)
 }
 
 /// Whether it is the operator that made an object, whatever became of its labels and owners.

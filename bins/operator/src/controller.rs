@@ -19,7 +19,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{DynamicObject, Patch, PatchParams},
-    core::{ApiResource, ObjectMeta, PartialObjectMeta, Status as ApiStatus},
+    core::{ApiResource, ObjectMeta, Status as ApiStatus},
     runtime::{
         controller::{Action, Config as ControllerConfig, Controller},
         events::{EventType, Recorder},
@@ -42,13 +42,16 @@ use crate::{
     children::{Child, Desired, Managed, Ownership},
     event, names,
     news::{Bell, Operators},
-    object::Stored,
+    object::{Stored, Trace},
     status::{self, Pods, Trouble},
     takeover,
 };
 
 /// How many objects of a kind are looked at at a time.
 const CONCURRENCY: u16 = 4;
+
+/// How many objects are listed at a time.
+pub(crate) const IN_A_PAGE: u32 = 5;
 
 /// How often an object is looked at though nothing is known to have changed.
 const RESYNC: Duration = Duration::from_secs(600);
@@ -111,23 +114,23 @@ pub(crate) async fn run<M>(
     let config = ControllerConfig::default().concurrency(CONCURRENCY);
     let ours = || {
         let selector = format!("{}={}", names::MANAGED_BY, names::OPERATOR);
-        watcher::Config::default().labels(&selector)
+        few().labels(&selector)
     };
     let mut controller = controller
         .with_config(config)
-        .watches(context.within::<PartialObjectMeta<Deployment>>(), ours(), parent::<M, _>)
-        .watches(context.within::<PartialObjectMeta<ConfigMap>>(), ours(), parent::<M, _>)
-        .watches(context.within::<PartialObjectMeta<ServiceAccount>>(), ours(), parent::<M, _>)
-        .watches(context.within::<PartialObjectMeta<Service>>(), ours(), parent::<M, _>)
-        .watches(context.within::<PartialObjectMeta<PodDisruptionBudget>>(), ours(), parent::<M, _>)
-        .watches(context.within::<PartialObjectMeta<NetworkPolicy>>(), ours(), parent::<M, _>)
+        .watches(context.within::<Trace<Deployment>>(), ours(), parent::<M, _>)
+        .watches(context.within::<Trace<ConfigMap>>(), ours(), parent::<M, _>)
+        .watches(context.within::<Trace<ServiceAccount>>(), ours(), parent::<M, _>)
+        .watches(context.within::<Trace<Service>>(), ours(), parent::<M, _>)
+        .watches(context.within::<Trace<PodDisruptionBudget>>(), ours(), parent::<M, _>)
+        .watches(context.within::<Trace<NetworkPolicy>>(), ours(), parent::<M, _>)
         .watches(
-            context.within::<PartialObjectMeta<RoleBinding>>(),
+            context.within::<Trace<RoleBinding>>(),
             ours(),
             bound::<M, _>(context.bindings.clone()),
         );
     if !context.settings.namespaced {
-        let bindings = Api::<PartialObjectMeta<ClusterRoleBinding>>::all(context.client.clone());
+        let bindings = Api::<Trace<ClusterRoleBinding>>::all(context.client.clone());
         let bound = bound::<M, _>(context.bindings.clone());
         controller = controller.watches(bindings, ours(), bound);
     }
@@ -170,10 +173,10 @@ fn parent<M: Managed + 'static, K: Resource>(child: K) -> Option<ObjectRef<Store
 /// Finds the object that a binding is for, and has it looked at whether any asks for it.
 fn bound<M: Managed + 'static, K: Resource + 'static>(
     bell: Bell,
-) -> impl Fn(PartialObjectMeta<K>) -> Option<ObjectRef<Stored<M>>> + Send + Sync + 'static {
+) -> impl Fn(Trace<K>) -> Option<ObjectRef<Stored<M>>> + Send + Sync + 'static {
     move |binding| {
         bell.ring();
-        let labels = binding.metadata.labels?;
+        let labels = binding.meta().labels.as_ref()?;
         let label = |key: &str| labels.get(key).map(String::as_str);
         (label(names::OWNER_KIND)? == M::PROGRAM.kind).then_some(())?;
         Some(ObjectRef::new(label(names::OWNER_NAME)?).within(label(names::OWNER_NAMESPACE)?))
@@ -480,12 +483,21 @@ where
 }
 
 /// The same for a kind that not every cluster knows.
-fn within_kind(client: &Client, settings: &Settings, kind: &ApiResource) -> Api<DynamicObject> {
+fn within_kind(
+    client: &Client,
+    settings: &Settings,
+    kind: &ApiResource,
+) -> Api<Trace<DynamicObject>> {
     if settings.namespaced {
         Api::namespaced_with(client.clone(), &settings.namespace, kind)
     } else {
         Api::all_with(client.clone(), kind)
     }
+}
+
+/// Few at a time, as an object can have more than a megabyte and a page is in memory as a whole.
+pub(crate) fn few() -> watcher::Config {
+    watcher::Config::default().page_size(IN_A_PAGE)
 }
 
 /// First what keeps the pods from being as the spec says; of that, and of the rest, first what somebody

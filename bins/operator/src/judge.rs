@@ -119,19 +119,19 @@ impl Judge {
         if self::version(rule.meta(), allowed(rule.meta())) != version {
             return Ok(None);
         }
-        let (settings, limits) = (Arc::clone(&self.settings), limits.to_vec());
+        let (settings, asked) = (Arc::clone(&self.settings), limits.to_vec());
         let _thread = permit(&self.threads).await;
         let judging = tokio::task::spawn_blocking(move || {
-            Judgement::new(version, &rule.read, &settings, &limits)
+            Judgement::new(version, &rule.read, &settings, &asked)
         });
         let judgement = match judging.await {
-            Ok(judgement) => Arc::new(judgement),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is about to end.
-                Err(_) => return Ok(None),
-            },
+            Ok(judgement) => judgement,
+            // No Rule is to end the operator for all others.
+            Err(error) if error.is_panic() => Judgement::unknown(version, limits),
+            // The runtime is about to end.
+            Err(_) => return Ok(None),
         };
+        let judgement = Arc::new(judgement);
         lock(&self.known).insert(name.clone(), Arc::clone(&judgement));
         Ok(Some(judgement))
     }
@@ -208,6 +208,20 @@ impl Judgement {
                 counts: limits.iter().map(|limits| (*limits, 0)).collect(),
             },
         }
+    }
+
+    /// What there is to say when the compiler fails.
+    fn unknown(version: u64, limits: &[RuleLimits]) -> Self {
+        let message = "the compiler failed on this Rule, which is a fault of kube-events: please report \
+            it with the Rule";
+        let accepted = Finding {
+            kind: "Accepted",
+            holds: None,
+            reason: "CompilerFailed".to_owned(),
+            message: message.to_owned(),
+        };
+        let counts = limits.iter().map(|limits| (*limits, 0)).collect();
+        Self { version, accepted, enabled: 0, is_too_large: false, counts }
     }
 
     pub(crate) fn is_accepted(&self) -> bool {

@@ -32,7 +32,7 @@ use futures::FutureExt as _;
 use kube::{
     Client,
     core::ApiResource,
-    runtime::{Controller, events::Recorder, watcher},
+    runtime::{Controller, events::Recorder},
 };
 use kube_events_core::{
     crd::{Exporter, Ruler},
@@ -46,7 +46,7 @@ use tracing::{info, warn};
 
 use self::{
     apply::{Roles, Seen},
-    controller::{Context, within},
+    controller::{Context, few, within},
     judge::RuleOutline,
     news::Bell,
     object::Stored,
@@ -64,9 +64,6 @@ const USER_AGENT: &str = concat!("kube-events-operator/", env!("CARGO_PKG_VERSIO
 /// How long what is being done may take after the end was asked for: the kubelet waits for 30 s, and
 /// the Lease has to be released before.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How many Rules are listed at a time.
-const RULES_IN_A_PAGE: u32 = 5;
 
 /// The Lease of whoever acts.
 const LEASE: &str = "kube-events-operator";
@@ -156,13 +153,9 @@ async fn work(
     kinds: &[ApiResource],
     shutdown: &CancellationToken,
 ) {
-    let exporters =
-        Controller::new(within::<Stored<Exporter>>(client, settings), watcher::Config::default());
-    let rulers =
-        Controller::new(within::<Stored<Ruler>>(client, settings), watcher::Config::default());
-    // A Rule can have more than a megabyte, and a page is in memory as a whole.
-    let few = watcher::Config::default().page_size(RULES_IN_A_PAGE);
-    let rules = Controller::new(within::<RuleOutline>(client, settings), few);
+    let exporters = Controller::new(within::<Stored<Exporter>>(client, settings), few());
+    let rulers = Controller::new(within::<Stored<Ruler>>(client, settings), few());
+    let rules = Controller::new(within::<RuleOutline>(client, settings), few());
     let (bindings, every_object, every_rule) = <(Bell, Bell, Bell)>::default();
     let (all_exporters, of_exporters) =
         news::of_objects::<Exporter>(client, settings, vec![bindings.clone()]);

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Settings,
-    controller::within,
+    controller::{few, within},
     names,
     object::Stored,
     rules::Namespaces,
@@ -77,7 +77,7 @@ where
         let status = object.status.as_ref();
         (object.meta().generation, object.uid(), is_available(status), runs_otherwise(status))
     };
-    kept(within(client, settings), watcher::Config::default(), look, bells)
+    kept(within(client, settings), few(), |_| (), look, bells)
 }
 
 /// The same of namespaces and their labels, where the operator may know.
@@ -91,7 +91,8 @@ pub(crate) fn of_namespaces(
     }
     let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
     let look = |namespace: &PartialObjectMeta<Namespace>| namespace.metadata.labels.clone();
-    let (store, keep) = kept(api, watcher::Config::default(), look, vec![bell]);
+    let trim = |namespace: &mut PartialObjectMeta<Namespace>| namespace.metadata.annotations = None;
+    let (store, keep) = kept(api, watcher::Config::default(), trim, look, vec![bell]);
     (Some(store), keep)
 }
 
@@ -107,15 +108,22 @@ pub(crate) fn of_operators(
     if settings.namespaced {
         return (None, pending().boxed());
     }
-    let named = watcher::Config::default().fields(&format!("metadata.name={}", names::OPERATOR));
+    let named = few().fields(&format!("metadata.name={}", names::OPERATOR));
+    // Whoever may write one may write a large one.
+    let trim = |binding: &mut RoleBinding| {
+        binding.subjects = None;
+        let metadata = &mut binding.metadata;
+        (metadata.labels, metadata.annotations, metadata.owner_references) = (None, None, None);
+    };
     let look = |binding: &RoleBinding| binding.role_ref.kind.clone();
-    let (store, keep) = kept(Api::all(client.clone()), named, look, bells);
+    let (store, keep) = kept(Api::all(client.clone()), named, trim, look, bells);
     (Some(store), keep)
 }
 
 fn kept<K, V>(
     api: Api<K>,
     which: watcher::Config,
+    trim: fn(&mut K),
     look: fn(&K) -> V,
     bells: Vec<Bell>,
 ) -> (Store<K>, BoxFuture<'static, ()>)
@@ -125,7 +133,10 @@ where
 {
     let (store, writer) = reflector::store();
     let watched = watcher(api, which)
-        .modify(|object| object.meta_mut().managed_fields = None)
+        .modify(move |object| {
+            object.meta_mut().managed_fields = None;
+            trim(object);
+        })
         .default_backoff()
         .reflect(writer);
     let rung = changed(watched, look).for_each(move |()| {

@@ -9,12 +9,15 @@ use std::{
 };
 
 use kube::{Resource, core::ObjectMeta};
-use kube_events_core::crd::{Status, Workload};
+use kube_events_core::crd::{GROUP, Status, Workload};
 use kube_events_rules::ALLOW_LINTS;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::former;
+use crate::{
+    former,
+    names::{OWNER_KIND, OWNER_NAME, OWNER_NAMESPACE},
+};
 
 /// An object, or why it cannot be read.
 #[derive(Clone, Debug)]
@@ -35,6 +38,14 @@ pub(crate) struct Outline<M, S> {
     /// As [`allowed()`] has it of the whole.
     pub(crate) allowed: u64,
     pub(crate) status: Option<S>,
+    of: PhantomData<fn() -> M>,
+}
+
+/// Of an object that may be a child, whose it is: anybody may make others that look like one, as large as they
+/// like.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace<M> {
+    metadata: ObjectMeta,
     of: PhantomData<fn() -> M>,
 }
 
@@ -84,6 +95,37 @@ impl<'de, M, S: DeserializeOwned> Deserialize<'de> for Outline<M, S> {
     }
 }
 
+impl<'de, M> Deserialize<'de> for Trace<M> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Text {
+            metadata: ObjectMeta,
+        }
+        let Text { metadata } = Text::deserialize(deserializer)?;
+        let ours = [OWNER_KIND, OWNER_NAMESPACE, OWNER_NAME];
+        let metadata = ObjectMeta {
+            name: metadata.name,
+            namespace: metadata.namespace,
+            uid: metadata.uid,
+            resource_version: metadata.resource_version,
+            labels: metadata.labels.map(|mut labels| {
+                labels.retain(|label, _| ours.contains(&label.as_str()));
+                labels
+            }),
+            owner_references: metadata.owner_references.map(|mut owners| {
+                owners.retain(|owner| owner.api_version.starts_with(GROUP));
+                owners.truncate(MAX_OWNERS);
+                owners
+            }),
+            ..ObjectMeta::default()
+        };
+        Ok(Self { metadata, of: PhantomData })
+    }
+}
+
+/// How many owners of our kinds are looked at.
+const MAX_OWNERS: usize = 4;
+
 /// The hash of what the annotation [`ALLOW_LINTS`] says.
 pub(crate) fn allowed(metadata: &ObjectMeta) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -123,25 +165,25 @@ fn of_pods(spec: Value) -> Option<String> {
 
 /// What `kube` asks of an object, as the custom resource says it.
 macro_rules! resource {
-    ($object:ident) => {
-        impl<M: Resource, S> Resource for $object<M, S> {
-            type DynamicType = M::DynamicType;
-            type Scope = M::Scope;
+    ($object:ident<$kind:ident $(, $other:ident)?>) => {
+        impl<$kind: Resource $(, $other)?> Resource for $object<$kind $(, $other)?> {
+            type DynamicType = $kind::DynamicType;
+            type Scope = $kind::Scope;
 
             fn kind(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-                M::kind(dynamic)
+                $kind::kind(dynamic)
             }
 
             fn group(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-                M::group(dynamic)
+                $kind::group(dynamic)
             }
 
             fn version(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-                M::version(dynamic)
+                $kind::version(dynamic)
             }
 
             fn plural(dynamic: &Self::DynamicType) -> Cow<'_, str> {
-                M::plural(dynamic)
+                $kind::plural(dynamic)
             }
 
             fn meta(&self) -> &ObjectMeta {
@@ -155,8 +197,9 @@ macro_rules! resource {
     };
 }
 
-resource!(Stored);
-resource!(Outline);
+resource!(Stored<M, S>);
+resource!(Outline<M, S>);
+resource!(Trace<M>);
 
 #[cfg(test)]
 mod tests {

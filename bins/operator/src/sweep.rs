@@ -9,7 +9,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{
     Api, Resource, ResourceExt as _,
     api::{DynamicObject, ListParams},
-    core::{ApiResource, NamespaceResourceScope, TypeMeta},
+    core::{ApiResource, NamespaceResourceScope},
     runtime::reflector::{ObjectRef, Store},
 };
 use kube_events_core::crd::{Exporter, Ruler};
@@ -20,9 +20,9 @@ use tracing::{info, warn};
 use crate::{
     apply,
     children::{Child, Managed},
-    controller::Context,
+    controller::{Context, IN_A_PAGE},
     names::{self, MANAGED_BY, OPERATOR},
-    object::Stored,
+    object::{Stored, Trace},
 };
 
 /// How often it is looked for bindings though nothing is known to have changed.
@@ -153,7 +153,7 @@ fn is_for(child: &Child, binding: &DynamicObject) -> bool {
 /// The bindings that the operator made.
 async fn bindings(context: &Context) -> Result<Vec<Binding>, kube::Error> {
     let (client, settings) = (&context.client, &context.settings);
-    let params = ListParams::default().labels(&format!("{MANAGED_BY}={OPERATOR}"));
+    let selector = format!("{MANAGED_BY}={OPERATOR}");
     let mut found = Vec::new();
     let mut resources = vec![ApiResource::erase::<RoleBinding>(&())];
     if !settings.namespaced {
@@ -161,21 +161,30 @@ async fn bindings(context: &Context) -> Result<Vec<Binding>, kube::Error> {
     }
     for resource in resources {
         let all = if settings.namespaced {
-            Api::<DynamicObject>::namespaced_with(client.clone(), &settings.namespace, &resource)
+            Api::<Trace<DynamicObject>>::namespaced_with(
+                client.clone(),
+                &settings.namespace,
+                &resource,
+            )
         } else {
             Api::all_with(client.clone(), &resource)
         };
-        for mut binding in all.list(&params).await? {
-            // Items of a list do not say what they are.
-            binding.types = Some(TypeMeta {
-                api_version: resource.api_version.clone(),
-                kind: resource.kind.clone(),
-            });
-            let api = match binding.namespace() {
-                Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
-                None => Api::all_with(client.clone(), &resource),
-            };
-            found.push((api, binding));
+        let mut params = ListParams::default().labels(&selector).limit(IN_A_PAGE);
+        loop {
+            let page = all.list(&params).await?;
+            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            for binding in page.items {
+                let api = match binding.namespace() {
+                    Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
+                    None => Api::all_with(client.clone(), &resource),
+                };
+                let mut kept = DynamicObject::new(&binding.name_any(), &resource);
+                kept.metadata = binding.meta().clone();
+                found.push((api, kept));
+            }
+            if params.continue_token.is_none() {
+                break;
+            }
         }
     }
     Ok(found)

@@ -38,26 +38,69 @@ pub(crate) async fn claim(
 ) -> Result<bool, kube::Error> {
     let entries = live.metadata.managed_fields.clone().unwrap_or_default();
     let Some(claimed) = claimed(entries) else { return Ok(false) };
-    let name = live.name_any();
+    write(api, live, &claimed).await?;
+    Ok(true)
+}
+
+/// Makes all that a spec has our own, whoever wrote it, so that the next apply takes away what it does not have:
+/// the port that a hand has added, which cannot be beside ours. What controllers write to subresources stays theirs.
+/// Whether there was something to seize.
+pub(crate) async fn seize(
+    api: &Api<DynamicObject>,
+    live: &DynamicObject,
+) -> Result<bool, kube::Error> {
+    let entries = live.metadata.managed_fields.clone().unwrap_or_default();
+    let Some(seized) = seized(entries) else { return Ok(false) };
+    write(api, live, &seized).await?;
+    Ok(true)
+}
+
+/// The entries with what all others have of the spec in ours; `None` if there is no such thing.
+fn seized(mut entries: Vec<ManagedFieldsEntry>) -> Option<Vec<ManagedFieldsEntry>> {
+    let mut spec = Value::Null;
+    let others = entries.iter_mut().filter(|entry| !is_ours(entry) && is_of_the_object(entry));
+    for entry in others {
+        let fields = entry.fields_v1.as_mut().and_then(|fields| fields.0.as_object_mut());
+        if let Some(theirs) = fields.and_then(|fields| fields.remove("f:spec")) {
+            if spec.is_null() {
+                spec = json!({});
+            }
+            unite(&mut spec, &theirs);
+        }
+    }
+    let ours = entries.iter_mut().find(|entry| is_ours(entry) && !spec.is_null())?;
+    let fields = ours.fields_v1.as_mut()?.0.as_object_mut()?;
+    unite(fields.entry("f:spec").or_insert_with(|| json!({})), &spec);
+    Some(entries)
+}
+
+fn is_ours(entry: &ManagedFieldsEntry) -> bool {
+    entry.operation.as_deref() == Some("Apply") && entry.manager.as_deref() == Some(names::OPERATOR)
+}
+
+fn is_of_the_object(entry: &ManagedFieldsEntry) -> bool {
+    entry.subresource.as_deref().unwrap_or_default().is_empty()
+}
+
+async fn write(
+    api: &Api<DynamicObject>,
+    live: &DynamicObject,
+    entries: &[ManagedFieldsEntry],
+) -> Result<(), kube::Error> {
     let patch = json!({"metadata": {
-        "managedFields": claimed,
+        "managedFields": entries,
         // Somebody may have written in between.
         "resourceVersion": live.resource_version(),
     }});
-    api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await?;
-    Ok(true)
+    api.patch(&live.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
 }
 
 /// The entries with the former operator's merged into ours; `None` if it has none.
 fn claimed(entries: Vec<ManagedFieldsEntry>) -> Option<Vec<ManagedFieldsEntry>> {
     let is_former = |entry: &ManagedFieldsEntry| {
         entry.operation.as_deref() == Some("Update")
-            && entry.subresource.as_deref().unwrap_or_default().is_empty()
+            && is_of_the_object(entry)
             && entry.manager.as_deref() == Some(FORMER_MANAGER)
-    };
-    let is_ours = |entry: &ManagedFieldsEntry| {
-        entry.operation.as_deref() == Some("Apply")
-            && entry.manager.as_deref() == Some(names::OPERATOR)
     };
     let (former, mut kept): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_former);
     let mut fields = json!({});
@@ -193,6 +236,26 @@ mod tests {
         assert_eq!(managers, [Some("kubectl-edit"), Some(names::OPERATOR)]);
         let fields = &claimed[1].fields_v1.as_ref().unwrap().0;
         assert_eq!(*fields, json!({"f:spec": {"f:a": {}, "f:b": {}}}));
+    }
+
+    #[test]
+    fn what_others_wrote_into_the_spec_becomes_ours() {
+        let mut scaled = entry("autoscaler", "Update", &json!({"f:spec": {"f:replicas": {}}}));
+        scaled.subresource = Some("scale".to_owned());
+        let entries = vec![
+            entry("kubectl-edit", "Update", &json!({"f:spec": {"f:b": {"f:c": {}}}})),
+            entry("sre", "Apply", &json!({"f:spec": {"f:d": {}}, "f:metadata": {"f:e": {}}})),
+            scaled.clone(),
+            entry(names::OPERATOR, "Apply", &json!({"f:spec": {"f:b": {"f:a": {}}}})),
+        ];
+        let seized = seized(entries).unwrap();
+        let fields: Vec<_> = seized.iter().map(|it| it.fields_v1.clone().unwrap().0).collect();
+        assert_eq!(fields[0], json!({}));
+        assert_eq!(fields[1], json!({"f:metadata": {"f:e": {}}}));
+        assert_eq!(seized[2], scaled);
+        assert_eq!(fields[3], json!({"f:spec": {"f:b": {"f:a": {}, "f:c": {}}, "f:d": {}}}));
+        let ours = entry(names::OPERATOR, "Apply", &json!({"f:spec": {}}));
+        assert_eq!(super::seized(vec![ours, scaled]), None);
     }
 
     #[test]

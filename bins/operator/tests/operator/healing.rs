@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube_events_testkit::{Fault, Status, Verb};
 use serde_json::json;
 
-use crate::cluster::{Cluster, KINDS, NAMESPACE, exporter, ruler};
+use crate::cluster::{Cluster, KINDS, NAMESPACE, OPERATOR, exporter, ruler};
 
 #[tokio::test(start_paused = true)]
 async fn what_a_hand_changes_goes_back_and_what_it_adds_stays() {
@@ -87,6 +87,56 @@ async fn what_a_hand_replaces_as_a_whole_goes_back() {
             assert_eq!(after["metadata"][part], before["metadata"][part], "{kind}");
         }
         assert_eq!(cluster.condition("Ruler", "ruler", "Degraded"), "!AsExpected");
+    }
+}
+
+/// The API server refuses two ports of one name, which is what ours beside the hand's would be.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_beside_ours_goes() {
+    let cluster = Cluster::with_objects().await;
+    let _operator = cluster.started().await;
+    let before = cluster.get("Service", "ruler");
+    let hand = json!({"metadata": {"annotations": {"by": "hand"}}, "spec": {"sessionAffinity": "ClientIP", "selector": null}});
+    let refused =
+        Fault::answer(Status::failure(422, "Invalid", "spec.ports[1].name: Duplicate value"));
+    cluster
+        .server
+        .inject(refused.client(OPERATOR).on(Verb::Patch).path("/services/ruler").times(1));
+    cluster.edit("v1", "Service", "ruler", &hand).await;
+    cluster.quiet().await;
+    let after = cluster.get("Service", "ruler");
+    assert_eq!(after["spec"], before["spec"]);
+    assert_eq!(after["metadata"]["annotations"]["by"], "hand", "only of the spec");
+    assert_eq!(cluster.condition("Ruler", "ruler", "Degraded"), "!AsExpected");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_another_controller_by_now_is_theirs() {
+    let cluster = Cluster::with_objects().await;
+    let _operator = cluster.started().await;
+    let metadata = json!({"name": "boss", "namespace": NAMESPACE});
+    let boss = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata});
+    let uid = &cluster.server.create(boss).unwrap()["metadata"]["uid"];
+    let mut config = cluster.get("ConfigMap", "ruler");
+    let owner = json!({"apiVersion": "v1", "kind": "ServiceAccount", "name": "boss", "uid": uid, "controller": true});
+    config["metadata"]["ownerReferences"] = json!([owner]);
+    config["data"] = json!({"theirs": "1"});
+    cluster.replace(&config).await;
+    cluster.quiet().await;
+    assert_eq!(cluster.get("ConfigMap", "ruler")["data"], json!({"theirs": "1"}));
+    assert_eq!(cluster.condition("Ruler", "ruler", "Degraded"), "NameConflict");
+}
+
+/// Whoever may make objects may make large ones that look like children.
+#[tokio::test(start_paused = true)]
+async fn few_objects_are_listed_at_a_time() {
+    let cluster = Cluster::with_objects().await;
+    let _operator = cluster.started().await;
+    let requests = cluster.server.requests();
+    let lists: Vec<_> = requests.iter().filter(|it| it.verb == Verb::List).collect();
+    assert!(lists.len() > 20, "{}", lists.len());
+    for list in lists.iter().filter(|it| !it.path.ends_with("/namespaces")) {
+        assert!(list.query.contains("limit=5"), "{list:?}");
     }
 }
 

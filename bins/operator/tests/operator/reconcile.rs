@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, NAMESPACE, exporter, ruler};
 
@@ -394,6 +394,39 @@ async fn a_further_ruler_that_is_ready_is_no_write_to_a_rule() {
     cluster.ready("a", 1).await;
     cluster.ready("d", 0).await;
     assert_eq!(cluster.get("Rule", "rule"), told);
+}
+
+/// None of it is a new generation.
+#[tokio::test(start_paused = true)]
+async fn a_rule_is_judged_anew_when_its_labels_its_lints_or_itself_are_others() {
+    let cluster = Cluster::new().await;
+    let of = |condition: &str| {
+        json!({"rules": [
+            {"name": "A", "type": "alert", "enable": true, "condition": condition},
+        ]})
+    };
+    cluster.create("Rule", "rule", &of(r#"reason regex "BackOff""#));
+    let _operator = cluster.started().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "AcceptedWithHints");
+    let edit = async |metadata: Value| {
+        let patch = json!({ "metadata": metadata });
+        cluster.edit("events.kubesphere.io/v1alpha1", "Rule", "rule", &patch).await;
+        cluster.quiet().await;
+    };
+    let lint = "literal-regex";
+    edit(json!({"annotations": {"events.kubesphere.io/allow-lints": lint}})).await;
+    assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "Accepted");
+    edit(json!({"labels": {"kubesphere.io/rule-scope": "cluster"}})).await;
+    assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "!ScopeInWrongPlace");
+    cluster.server.delete("Rule", NAMESPACE, "rule").unwrap();
+    let metadata = json!({"name": "rule", "namespace": NAMESPACE, "uid": "another"});
+    let rule = json!({
+        "apiVersion": "events.kubesphere.io/v1alpha1", "kind": "Rule",
+        "metadata": metadata, "spec": of("count >"),
+    });
+    cluster.server.create(rule).unwrap();
+    cluster.quiet().await;
+    assert_eq!(cluster.condition("Rule", "rule", "Accepted"), "!InvalidRule");
 }
 
 #[tokio::test(start_paused = true)]
