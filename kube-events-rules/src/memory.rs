@@ -1,6 +1,6 @@
 //! What a rule remembers, compiled.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
 use jiff::SignedDuration;
 use kube_events_core::{
@@ -12,7 +12,7 @@ use crate::{
     Fields as _, Subject,
     name::{Key, Map, Place},
     owner::owner,
-    rule::{Kind, container, object_label},
+    rule::{Kind, container, label_value, object_label},
     suggest,
 };
 
@@ -154,7 +154,7 @@ impl Memory {
 
     /// The group of an Event, among those of this rule.
     pub(crate) fn group(&self, event: &Event) -> Box<str> {
-        let mut key = event.cluster().unwrap_or_default().to_owned();
+        let mut key = cluster(event).into_owned();
         for (_, value) in self.group_by.values(event) {
             key.push(SEPARATOR);
             key.push_str(&value);
@@ -168,12 +168,12 @@ impl Memory {
         let object = event.involved_object();
         let values = match &self.group_by {
             GroupBy::Object => vec![
-                (object_label(event), object.name.to_owned()),
-                ("namespace".to_owned(), object.namespace.to_owned()),
+                (object_label(event), label_value(object.name).into_owned()),
+                ("namespace".to_owned(), label_value(object.namespace).into_owned()),
             ],
             by @ GroupBy::Parts { .. } => by.labels(event),
         };
-        let cluster = ("cluster".to_owned(), event.cluster().unwrap_or_default().to_owned());
+        let cluster = ("cluster".to_owned(), cluster(event).into_owned());
         let named = |(name, value): &(String, String)| !name.is_empty() && !value.is_empty();
         values.into_iter().chain([cluster]).filter(named).collect()
     }
@@ -211,7 +211,10 @@ impl GroupBy {
                 Err(reason) => wrong.push(Wrong("groupBy", reason)),
             }
         }
-        if let Some(label) = doubled(&parts) {
+        let mut known = BTreeSet::new();
+        if let Some(name) = names.iter().find(|name| !known.insert(*name)) {
+            wrong.push(Wrong("groupBy", format!("`{name}` is named twice")));
+        } else if let Some(label) = doubled(&parts) {
             wrong.push(Wrong("groupBy", format!("two names become the label `{label}`")));
         }
         let namespace = namespaced || parts.iter().any(|part| matches!(part, Part::Owner));
@@ -221,7 +224,7 @@ impl GroupBy {
     /// The values that tell groups apart, under the names in the rule.
     fn values(&self, event: &Event) -> Vec<(String, String)> {
         let object = event.involved_object();
-        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let own = |(name, value): (&str, &str)| (name.to_owned(), label_value(value).into_owned());
         let namespace = ("involvedObject.namespace", object.namespace);
         let Self::Parts { parts, namespace: in_one } = self else {
             let kind = ("involvedObject.kind", object.kind);
@@ -229,9 +232,10 @@ impl GroupBy {
         };
         let subject = Subject::new(event);
         let value = |part: &Part| match part {
-            Part::Owner => ("owner".to_owned(), owner(event)),
+            Part::Owner => ("owner".to_owned(), label_value(&owner(event)).into_owned()),
             Part::Field(key) => {
-                let value = subject.get(key).map(|value| value.as_text().into_owned());
+                let value =
+                    subject.get(key).map(|value| label_value(&value.as_text()).into_owned());
                 let name = part.member_label().unwrap_or_else(|| key.as_str().to_owned());
                 (name, value.unwrap_or_default())
             }
@@ -299,6 +303,10 @@ impl Part {
         let plain = key.member().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         Some(prefix.to_owned() + &plain)
     }
+}
+
+fn cluster(event: &Event) -> Cow<'_, str> {
+    label_value(event.cluster().unwrap_or_default())
 }
 
 /// The label of an alert that two members would become: by it alone, groups could not be told apart.

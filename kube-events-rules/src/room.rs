@@ -24,9 +24,16 @@ pub(crate) struct Room {
     occurrences: Cell<usize>,
 }
 
-/// Room for the rules of each scope. Those of the cluster's have as much as they like.
-#[derive(Debug, Default)]
-pub(crate) struct Rooms(RefCell<HashMap<Scope, Room>>);
+/// How much more the rules of the cluster may take for one Event: they are few and well meant, but the Event may not
+/// be. In a step of time they have as much as they like.
+const CLUSTER: usize = 16;
+
+/// Room for the rules of each scope.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    scopes: RefCell<HashMap<Scope, Room>>,
+    of_the_cluster: Room,
+}
 
 // === impl Room ===
 
@@ -57,12 +64,24 @@ impl Room {
 // === impl Rooms ===
 
 impl Rooms {
+    pub(crate) fn for_an_event() -> Self {
+        Self::new(Room::new(TEXTS * CLUSTER, OCCURRENCES * CLUSTER))
+    }
+
+    pub(crate) fn for_a_step() -> Self {
+        Self::new(Room::new(usize::MAX, usize::MAX))
+    }
+
+    fn new(of_the_cluster: Room) -> Self {
+        Self { scopes: RefCell::default(), of_the_cluster }
+    }
+
     /// Does something in the room that is left for a rule.
     pub(crate) fn of<T>(&self, rule: &Rule, within: impl FnOnce(&Room) -> T) -> T {
         if *rule.scope() == Scope::Cluster {
-            return within(&Room::new(usize::MAX, usize::MAX));
+            return within(&self.of_the_cluster);
         }
-        let mut rooms = self.0.borrow_mut();
+        let mut rooms = self.scopes.borrow_mut();
         if !rooms.contains_key(rule.scope()) {
             rooms.insert(rule.scope().clone(), Room::new(TEXTS, OCCURRENCES));
         }

@@ -1,6 +1,7 @@
 //! One compiled rule, and what follows when it matches.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
@@ -408,7 +409,7 @@ impl Rule {
             ("namespace", object.namespace),
             ("cluster", event.cluster().unwrap_or_default()),
         ];
-        let place = place.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let place = place.map(|(name, value)| (name.to_owned(), label_value(value).into_owned()));
         self.alert_of(event, starts_at, place, room)
     }
 
@@ -465,14 +466,30 @@ impl Rule {
     }
 }
 
+/// Bytes of a label's value that comes from an Event.
+const MAX_LABEL: usize = 256;
+
 pub(crate) fn is_reserved(label: &str) -> bool {
     RESERVED_LABELS.contains(&label)
+}
+
+/// What an Event says, as the value of a label. No name in Kubernetes is as long as the bound; but senders of Events
+/// can write what they like, and it would be kept for each rule that matches.
+pub(crate) fn label_value(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_LABEL {
+        return Cow::Borrowed(text);
+    }
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let cut = (0..MAX_LABEL - 20).rev().find(|at| text.is_char_boundary(*at));
+    let begin = &text[..cut.unwrap_or_default()];
+    Cow::Owned(format!("{begin}…{:016x}", hasher.finish()))
 }
 
 /// The label with the name of an Event's object: its kind. Of an object of the kind `Cluster` it is `name`,
 /// where that label says which cluster of Kubernetes it is in.
 pub(crate) fn object_label(event: &Event) -> String {
-    let kind = event.involved_object().kind.to_lowercase();
+    let kind = label_value(event.involved_object().kind).to_lowercase();
     let is_taken = kind == "cluster" && event.cluster().is_some_and(|name| !name.is_empty());
     if is_taken { "name".to_owned() } else { kind }
 }

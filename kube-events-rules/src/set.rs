@@ -915,7 +915,7 @@ impl<'a> Outcome<'a> {
     /// The notification that follows, with all rules that ask for one, wherever they send it. What
     /// follows from rules [with state](Rule::has_state) is not in it.
     pub fn notification(&self) -> Option<Notification> {
-        self.notification_of(self.of_kind(Kind::Notification), &Rooms::default())
+        self.notification_of(self.of_kind(Kind::Notification), &Rooms::for_an_event())
     }
 
     /// The alerts that follow, one for each rule that raises one. Two of them with the same labels
@@ -923,7 +923,7 @@ impl<'a> Outcome<'a> {
     /// [with state](Rule::has_state) is not among them.
     pub fn alerts(&self) -> Vec<Alert> {
         let mut known = BTreeSet::new();
-        let rooms = Rooms::default();
+        let rooms = Rooms::for_an_event();
         let alert =
             |found: &Found<'_>| rooms.of(found.rule, |room| found.rule.alert(self.event, room));
         let alerts = self.of_kind(Kind::Alert).map(alert);
@@ -934,7 +934,7 @@ impl<'a> Outcome<'a> {
     /// notification for each destination, with the rules that lead there.
     pub fn effects(&self) -> Effects {
         let mut effects = Effects::default();
-        let (mut known, rooms) = (BTreeSet::new(), Rooms::default());
+        let (mut known, rooms) = (BTreeSet::new(), Rooms::for_an_event());
         for Found { rule, route, .. } in self.of_kind(Kind::Alert) {
             let alert = rooms.of(rule, |room| rule.alert(self.event, room));
             if known.insert((alert.fingerprint(), route)) {

@@ -261,7 +261,7 @@ impl State {
     /// Takes in what the rules say of an Event that was received at this time. An Event that was
     /// taken in before changes nothing.
     pub fn observe(&mut self, outcome: &Outcome<'_>, received: Timestamp) -> Effects {
-        let (mut effects, rooms) = (Effects::default(), Rooms::default());
+        let (mut effects, rooms) = (Effects::default(), Rooms::for_an_event());
         let mut found = outcome.remembered().peekable();
         if found.peek().is_none() {
             return effects;
@@ -283,15 +283,15 @@ impl State {
                 route: route.clone(),
             };
             self.take_in(rule, fact, &rooms, &mut effects);
+            self.make_room(&mut effects);
         }
-        self.make_room(&mut effects);
         effects
     }
 
     /// Lets time pass: what did not come is told, what is over ends, what fires on is told again.
     pub fn advance(&mut self, now: Timestamp) -> Effects {
         self.times.now = self.times.now.max(now);
-        let (mut effects, rooms) = (Effects::default(), Rooms::default());
+        let (mut effects, rooms) = (Effects::default(), Rooms::for_a_step());
         while let Some((due, id)) =
             self.due.first().copied().filter(|(due, _)| *due <= self.times.now)
         {
@@ -494,8 +494,8 @@ fn identity(event: &kube_events_core::Event) -> u64 {
     hasher.finish()
 }
 
-fn hash(text: &str) -> u64 {
+fn hash(value: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    value.hash(&mut hasher);
     hasher.finish()
 }

@@ -13,11 +13,7 @@ use super::{
     identity,
     window::{Run, Window, earlier, later},
 };
-use crate::{
-    memory::{Memory, Threshold},
-    route::Route,
-    rule::Role,
-};
+use crate::{memory::Memory, route::Route, rule::Role};
 
 /// An Event that a rule has to hear of.
 #[derive(Clone, Debug)]
@@ -56,6 +52,7 @@ pub(super) struct Fold {
 struct Seen {
     count: u64,
     at: Timestamp,
+    uid: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -98,9 +95,15 @@ pub(super) enum Step {
     Suppressed,
 }
 
-/// The most Event objects, and Events that wait, which a group tells apart.
+/// The Event objects, and the most Events that wait, which a group tells apart.
 const MAX_SEEN: usize = 1024;
 const MAX_WAITING: usize = 64;
+
+/// How many Event objects are forgotten at once.
+const SEEN_AT_ONCE: usize = 256;
+
+/// What a step costs beside the occurrences, as many of them.
+const COST_OF_A_STEP: usize = 64;
 
 /// The most occurrences that an Event is taken for, which is more than any API server has room for.
 const MAX_OCCURRENCES: u64 = 1 << 32;
@@ -248,48 +251,56 @@ impl Fold {
         let until = if memory.resolves {
             later(now, memory.hold())
         } else {
-            let below = self.below(rule, threshold, now);
+            let may_look = |runs| rule.rooms.of(rule.rule, |room| room.look_again(runs));
+            let below = self.window.below(threshold.count, threshold.within, now, may_look);
             later(below, memory.keep_firing_for.unwrap_or(SignedDuration::ZERO))
         };
         self.fire(memory, fact, now, Some(until), Some(threshold.because(count)))
     }
 
-    /// From when on there are too few, if nothing more happens: without the room to find out, when there
-    /// are none.
-    fn below(&self, rule: Remembering<'_>, threshold: Threshold, now: Timestamp) -> Timestamp {
-        let looks = self.window.len() * Window::LOOKS;
-        if rule.rooms.of(rule.rule, |room| room.look_again(looks)) {
-            self.window.below(threshold.count, threshold.within, now)
-        } else {
-            later(now, threshold.within)
-        }
-    }
-
-    /// How many runs of occurrences a step looks at.
-    pub(super) fn occurrences(&self) -> usize {
-        self.window.len()
+    /// What it costs at most to take in so many facts from here, in occurrences that are looked at.
+    pub(super) fn cost(&self, facts: usize) -> usize {
+        facts * (self.window.len() + COST_OF_A_STEP) + self.seen.len()
     }
 
     /// What the Event tells that was not known yet: nothing, if it was repeated.
     fn news(&mut self, fact: &Fact) -> Option<Run> {
         let event = &fact.event;
         let count = event.occurrences().min(MAX_OCCURRENCES);
-        // Without a uid every Event is one of its own.
-        let object = if event.uid().is_empty() { fact.identity } else { super::hash(event.uid()) };
+        // Without a name and a uid every Event is one of its own.
+        let object = match (event.name(), event.uid()) {
+            ("", "") => fact.identity,
+            ("", uid) => super::hash(uid),
+            (name, _) => super::hash(&(event.namespace(), name)),
+        };
+        let uid = super::hash(event.uid());
         let before = self.seen.get(&object).copied();
+        // Whoever counts on when an Event has expired makes it anew, with all that was counted; another one that has
+        // its name begins later.
+        let before = before.filter(|before| {
+            before.uid == uid || event.since().is_none_or(|since| since <= before.at)
+        });
         if before.is_some_and(|before| count <= before.count) {
             return None;
         }
-        if before.is_none() && self.seen.len() >= MAX_SEEN {
-            let oldest = self.seen.iter().min_by_key(|(_, seen)| seen.at).map(|(key, _)| *key);
-            oldest.map(|oldest| self.seen.remove(&oldest));
+        if !self.seen.contains_key(&object) && self.seen.len() >= MAX_SEEN + SEEN_AT_ONCE {
+            self.forget_oldest();
         }
-        self.seen.insert(object, Seen { count, at: fact.at });
+        self.seen.insert(object, Seen { count, at: fact.at, uid });
         let (after, count) = match before {
             Some(before) => (before.at.min(fact.at), count - before.count),
             None => (before_first(event, fact.at, count), count),
         };
         Some(Run { after, end: fact.at, count })
+    }
+
+    /// Forgets the Event objects that were seen the longest time ago: many at once, as it takes a look at all.
+    fn forget_oldest(&mut self) {
+        let mut seen: Vec<_> = self.seen.iter().map(|(object, seen)| (seen.at, *object)).collect();
+        let (oldest, ..) = seen.select_nth_unstable(SEEN_AT_ONCE);
+        for (_, object) in oldest {
+            self.seen.remove(object);
+        }
     }
 
     fn wait(&mut self, memory: &Memory, fact: &Fact) {

@@ -28,6 +28,8 @@ pub(super) struct Group {
     settled: Fold,
     recent: VecDeque<Fact>,
     current: Fold,
+    /// Whether there was no room for taking the recent facts in order.
+    disordered: bool,
     told: Told,
     /// The alert that receivers take for firing.
     firing: Option<Firing>,
@@ -71,6 +73,7 @@ impl Group {
             settled: Fold::default(),
             recent: VecDeque::new(),
             current: Fold::default(),
+            disordered: false,
             told: Told::default(),
             firing: None,
             last: now,
@@ -87,10 +90,12 @@ impl Group {
         let place = self.recent.partition_point(|other| other.order(&fact).is_le());
         let is_last = place == self.recent.len();
         self.recent.insert(place, fact);
-        // What is not put in order now is so when it settles.
-        let step = if !is_last && self.may_refold(rule) {
+        let step = if is_last {
+            self.current.step(rule, &self.recent[place])
+        } else if self.may_refold(rule) {
             self.refold(rule, place)
         } else {
+            self.disordered = true;
             self.current.step(rule, &self.recent[place])
         };
         if times.counts && step == Step::Suppressed {
@@ -103,12 +108,13 @@ impl Group {
 
     /// Whether there is room for taking all recent facts anew.
     fn may_refold(&self, rule: Remembering<'_>) -> bool {
-        let occurrences = self.recent.len() * (self.current.occurrences() + 1);
-        rule.rooms.of(rule.rule, |room| room.look_again(occurrences))
+        let cost = self.current.cost(self.recent.len());
+        rule.rooms.of(rule.rule, |room| room.look_again(cost))
     }
 
     /// Takes all recent facts anew, and says what became of one of them.
     fn refold(&mut self, rule: Remembering<'_>, place: usize) -> Step {
+        self.disordered = false;
         self.current = self.settled.clone();
         let steps = self.recent.iter().map(|fact| self.current.step(rule, fact));
         steps
@@ -129,10 +135,23 @@ impl Group {
             self.settled.settle(rule.memory, times.now, times.lateness);
             self.current = self.settled.clone();
         }
+        if self.disordered {
+            self.put_in_order(rule);
+        }
         if self.recent.is_empty() {
             let certain = earlier(times.now, times.lateness);
             self.settled.expire(certain);
             self.current.expire(certain);
+        }
+    }
+
+    /// Makes up for what there was no room for: at the latest when nothing is left to be put in order.
+    fn put_in_order(&mut self, rule: Remembering<'_>) {
+        if self.recent.is_empty() {
+            self.disordered = false;
+            self.current = self.settled.clone();
+        } else if self.may_refold(rule) {
+            self.refold(rule, 0);
         }
     }
 
@@ -158,7 +177,10 @@ impl Group {
             }
         }
         self.told.all(&self.current);
-        self.settled.forget_fires();
+        // What fired in the right order may not have been told yet.
+        if !self.disordered {
+            self.settled.forget_fires();
+        }
         self.current.forget_fires();
         self.due = self.appointment(rule.memory, times);
         self.size = self.bytes();

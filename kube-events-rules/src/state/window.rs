@@ -9,6 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 pub(super) struct Window {
     /// In the order of their ends.
     runs: VecDeque<Run>,
+    /// The occurrences of all.
+    total: u64,
+    /// The longest time from the beginning to the end of one, so far.
+    longest: SignedDuration,
 }
 
 /// Occurrences that are evenly spread: the last of them at `end`, none at `after` or before.
@@ -23,6 +27,9 @@ pub(super) struct Run {
 
 /// The most runs that are told apart; beyond it the two oldest become one.
 const MAX_RUNS: usize = 1024;
+
+/// How exactly it is known when a window has too few, in nanoseconds.
+const PRECISION: i128 = 1_000_000;
 
 // === impl Run ===
 
@@ -43,29 +50,40 @@ impl Run {
 // === impl Window ===
 
 impl Window {
-    /// How often [`Window::below`] looks at all runs, for the longest duration that there is.
+    /// How often [`Window::below`] looks at all runs, at most, for the longest duration that there is.
     pub(super) const LOOKS: usize = 35;
 
     pub(super) fn add(&mut self, run: Run) {
         let place = self.runs.partition_point(|other| other.end <= run.end);
+        self.total = self.total.saturating_add(run.count);
+        self.stretch(&run);
         self.runs.insert(place, run);
         if self.runs.len() > MAX_RUNS
             && let (Some(oldest), Some(next)) = (self.runs.pop_front(), self.runs.front_mut())
         {
             next.after = next.after.min(oldest.after);
             next.count = next.count.saturating_add(oldest.count);
+            let next = *next;
+            self.stretch(&next);
         }
+    }
+
+    fn stretch(&mut self, run: &Run) {
+        self.longest = self.longest.max(run.end.duration_since(run.after));
     }
 
     /// Forgets what happened at this time and before, and nothing later.
     pub(super) fn forget(&mut self, until: Timestamp) {
-        while self.runs.front().is_some_and(|run| run.end <= until) {
-            self.runs.pop_front();
+        let over = self.runs.partition_point(|run| run.end <= until);
+        let gone = self.runs.drain(..over).map(|run| run.count).fold(0, u64::saturating_add);
+        self.total = self.total.saturating_sub(gone);
+        if self.runs.is_empty() {
+            self.clear();
         }
     }
 
     pub(super) fn clear(&mut self) {
-        self.runs.clear();
+        *self = Self::default();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -74,24 +92,59 @@ impl Window {
 
     /// How many happened after one time and not after the other.
     pub(super) fn count(&self, after: Timestamp, until: Timestamp) -> u64 {
-        let count = |run: &Run| run.until(until).saturating_sub(run.until(after));
-        let first = self.runs.partition_point(|run| run.end <= after);
-        self.runs.range(first..).map(count).fold(0, u64::saturating_add)
+        self.since(after).saturating_sub(self.since(until))
+    }
+
+    /// How many happened after a time: all but those before, or one by one, whichever is the shorter way.
+    fn since(&self, time: Timestamp) -> u64 {
+        // Of what ends later than this all happened after the time.
+        let straddling = later(time, self.longest);
+        let over = self.runs.partition_point(|run| run.end <= time);
+        let begun = self.runs.partition_point(|run| run.end <= straddling);
+        if begun < self.runs.len() - over {
+            let before = self.runs.range(..begun).map(|run| run.until(time));
+            self.total.saturating_sub(before.fold(0, u64::saturating_add))
+        } else {
+            let left = |run: &Run| run.count.saturating_sub(run.until(time));
+            self.runs.range(over..).map(left).fold(0, u64::saturating_add)
+        }
     }
 
     /// From when on fewer than `count` are within `within`, of which that many are at `now`, if
-    /// nothing more happens.
-    pub(super) fn below(&self, count: u64, within: SignedDuration, now: Timestamp) -> Timestamp {
-        let (mut enough, mut too_few) = (nanos(now, earlier(now, within)), 0);
-        while too_few - enough > 1_000_000 {
+    /// nothing more happens. `may_look` is asked whether so many runs may be looked at, where occurrences are
+    /// spread over a time; if not, it is taken for the end of that time.
+    pub(super) fn below(
+        &self,
+        count: u64,
+        within: SignedDuration,
+        now: Timestamp,
+        may_look: impl FnOnce(usize) -> bool,
+    ) -> Timestamp {
+        let begin = earlier(now, within);
+        let mut left = 0_u64;
+        let enough = self.runs.iter().rev().find(|run| {
+            left = left.saturating_add(run.count.saturating_sub(run.until(begin)));
+            left >= count
+        });
+        // When all of this run is over, only later ones are left.
+        let end = enough.map_or(now, |run| run.end);
+        let (mut enough, mut too_few) = (0, nanos(begin, end));
+        let nearly = too_few - PRECISION;
+        if nearly <= 0
+            || self.since(at(begin, nearly)) >= count
+            || !may_look(self.runs.len() * Self::LOOKS)
+        {
+            return later(end, within);
+        }
+        while too_few - enough > PRECISION {
             let middle = enough + (too_few - enough) / 2;
-            if self.count(at(now, middle), now) >= count {
+            if self.since(at(begin, middle)) >= count {
                 enough = middle;
             } else {
                 too_few = middle;
             }
         }
-        later(at(now, too_few), within)
+        later(at(begin, too_few), within)
     }
 }
 
@@ -148,7 +201,7 @@ mod tests {
         }
         let within = SignedDuration::from_secs(60);
         for (count, expected) in [(1, 90), (2, 80), (3, 70)] {
-            let below = window.below(count, within, second(30));
+            let below = window.below(count, within, second(30), |_| false);
             let off = below.duration_since(second(expected)).abs();
             assert!(off <= SignedDuration::from_millis(1), "{count}: {below}");
         }

@@ -28,6 +28,7 @@ struct World {
 #[derive(Clone, Debug)]
 struct Happening {
     uid: String,
+    name: String,
     namespace: &'static str,
     version: u64,
     reason: String,
@@ -72,6 +73,7 @@ impl Happening {
     fn new(reason: &str, pod: &str, at: i64) -> Self {
         Self {
             uid: format!("{reason}-{pod}-{at}"),
+            name: String::new(),
             namespace: "shop",
             version: 0,
             reason: reason.into(),
@@ -101,7 +103,7 @@ impl Happening {
     fn event(&self) -> Event {
         let last = time(self.at) + SignedDuration::from_millis(self.millis);
         let event = json!({
-            "metadata": {"uid": self.uid, "resourceVersion": self.version.to_string(),
+            "metadata": {"uid": self.uid, "name": self.name, "namespace": self.namespace, "resourceVersion": self.version.to_string(),
                 "labels": self.labels},
             "involvedObject": {"kind": "Pod", "name": self.pod, "namespace": self.namespace},
             "reason": self.reason, "type": "Warning", "message": format!("{} {}", self.reason, self.at),

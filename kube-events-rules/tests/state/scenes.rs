@@ -430,6 +430,48 @@ fn what_comes_too_late_to_be_put_in_order_does_not_turn_it_round() {
     assert_eq!(world.see(back_off(90)).alerts.len(), 1);
 }
 
+/// A recorder whose Event has expired meanwhile creates it again, with the count that it had.
+#[test]
+fn an_event_that_is_made_anew_counts_what_is_new() {
+    let rules = json!([alert(&json!({"threshold": {"count": 6, "within": "3h"}}))]);
+    let made = |uid: &str, count: u64, first: i64, at: i64| Happening {
+        uid: uid.into(),
+        name: "web-0.17".into(),
+        ..back_off(at).counted(count, first)
+    };
+    let mut world = World::new(&rules);
+    world.see(made("a", 4, 0, 0));
+    world.see(made("b", 5, 0, 5400));
+    assert_eq!(world.state.statistics().firing, 0, "five times");
+    world.see(made("b", 6, 0, 5500));
+    assert_eq!(world.state.statistics().firing, 1);
+    // Another Event that got the name.
+    let mut world = World::new(&rules);
+    world.see(made("a", 4, 0, 0));
+    world.see(made("b", 2, 100, 200));
+    assert_eq!(world.state.statistics().firing, 1);
+}
+
+/// There is not room for taking so much anew for one that came late.
+#[test]
+fn what_could_not_be_put_in_order_at_once_is_so_when_it_settles() {
+    let rules = json!([alert(&json!({
+        "threshold": {"count": 3, "within": "10m"}, "resolve": "reason=\"Started\"",
+        "groupBy": ["involvedObject.namespace"],
+    }))]);
+    let mut world = World::new(&rules);
+    for second in 0..140 {
+        for pod in 0..5 {
+            world.see(Happening::new("BackOff", &format!("web-{pod}"), second));
+        }
+    }
+    world.hear(Happening::new("Started", "web-0", 100), 140);
+    world.wait(210);
+    assert_eq!(world.state.statistics().firing, 1, "it failed 195 times after the recovery");
+    world.hear(Happening::new("Started", "web-0", 220), 220);
+    assert_eq!(world.state.statistics().firing, 0);
+}
+
 #[test]
 fn an_absence_that_goes_on_is_one_alert_and_several_notifications() {
     let absent = |kind: &str| {

@@ -79,6 +79,7 @@ Examples:
 struct Report<'a> {
     options: &'a CheckOptions,
     objects: usize,
+    disabled: usize,
     rules: usize,
     findings: Vec<Finding>,
 }
@@ -116,7 +117,7 @@ fn fix(file: &mut File, options: &CheckOptions) -> anyhow::Result<()> {
 
 impl<'a> Report<'a> {
     fn new(options: &'a CheckOptions) -> Self {
-        Self { options, objects: 0, rules: 0, findings: Vec::new() }
+        Self { options, objects: 0, disabled: 0, rules: 0, findings: Vec::new() }
     }
 
     fn file(&mut self, file: &File) {
@@ -174,6 +175,7 @@ impl<'a> Report<'a> {
     fn add(&mut self, file: &File, object: &RuleObject, rules: &RuleSet) {
         self.objects += 1;
         self.rules += object.len();
+        self.disabled += object.disabled().count();
         let problems = rules.problems().iter();
         let findings = problems.map(|problem| Finding::of_problem(file, object, problem));
         let is_allowed = |finding: &Finding| {
@@ -211,9 +213,13 @@ impl<'a> Report<'a> {
 
     fn summary(&self) -> String {
         let parts = [(self.rules, "rule"), (self.objects, "object")].map(counted);
+        let disabled = match self.disabled {
+            0 => String::new(),
+            disabled => format!(" ({disabled} not enabled)"),
+        };
         let errors = counted((self.count(Severity::Error), "error"));
         let warnings = counted((self.count(Severity::Warning), "warning"));
-        format!("{} in {}: {errors}, {warnings}", parts[0], parts[1])
+        format!("{}{disabled} in {}: {errors}, {warnings}", parts[0], parts[1])
     }
 }
 

@@ -65,13 +65,27 @@ struct WrittenRule {
     enable: bool,
     r#type: Option<RuleType>,
     severity: Option<String>,
-    threshold: Option<Threshold>,
-    absence: Option<Absence>,
+    threshold: Option<WrittenThreshold>,
+    absence: Option<WrittenAbsence>,
     group_by: Option<Vec<String>>,
     repeat_interval: Option<String>,
     keep_firing_for: Option<String>,
     resolve: Option<String>,
     sinks: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenThreshold {
+    count: i64,
+    within: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenAbsence {
+    expected: String,
+    within: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -242,6 +256,11 @@ impl RuleObject {
         self.rules.len()
     }
 
+    /// The names of those that are not enabled.
+    pub(super) fn disabled(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().filter(|rule| !rule.enable).map(|rule| rule.name.as_str())
+    }
+
     fn spec(&self) -> RuleSpec {
         let rules = self.rules.iter().map(WrittenRule::rule).collect();
         RuleSpec { rules, lists: self.lists.clone() }
@@ -290,6 +309,22 @@ pub(super) struct Written<'a> {
     pub(super) place: Location,
 }
 
+// === impl WrittenThreshold ===
+
+impl WrittenThreshold {
+    fn threshold(&self) -> Threshold {
+        Threshold { count: self.count, within: self.within.clone() }
+    }
+}
+
+// === impl WrittenAbsence ===
+
+impl WrittenAbsence {
+    fn absence(&self) -> Absence {
+        Absence { expected: self.expected.clone(), within: self.within.clone() }
+    }
+}
+
 // === impl WrittenRule ===
 
 impl WrittenRule {
@@ -302,8 +337,8 @@ impl WrittenRule {
             enable: self.enable,
             r#type: self.r#type.clone(),
             severity: self.severity.clone(),
-            threshold: self.threshold.clone(),
-            absence: self.absence.clone(),
+            threshold: self.threshold.as_ref().map(WrittenThreshold::threshold),
+            absence: self.absence.as_ref().map(WrittenAbsence::absence),
             group_by: self.group_by.clone().unwrap_or_default(),
             repeat_interval: self.repeat_interval.clone(),
             keep_firing_for: self.keep_firing_for.clone(),
@@ -368,7 +403,10 @@ mod tests {
     #[test]
     fn what_no_rule_has_is_an_error() {
         let rule = format!("{HEAD}spec: {{rules: [{{name: x, conditon: a}}]}}");
+        let of = |setting: &str| format!("rules: [{{name: x, {setting}}}]");
         for (text, expected) in [
+            (of("threshold: {count: 2, within: 1m, groupBy: [a]}"), "unknown field `groupBy`"),
+            (of("absence: {expected: a, within: 1m, foo: 1}"), "unknown field `foo`"),
             (rule, "unknown field `conditon`"),
             (format!("{HEAD}sepc: {{}}"), "unknown field `sepc`"),
             (format!("{HEAD}spec: {{rule: []}}"), "unknown field `rule`"),

@@ -96,6 +96,9 @@ struct Answer<'a> {
     undecided: Option<&'static str>,
     #[serde(rename = "hasState")]
     has_state: bool,
+    /// Where a route leads.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sinks: Vec<String>,
     condition: &'a str,
     tests: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,7 +109,8 @@ struct Answer<'a> {
 
 pub(super) fn run(options: &ExplainOptions) -> anyhow::Result<ExitCode> {
     let read = options.rules.read()?;
-    check_names(&read.rules, &options.rule)?;
+    options.rule.iter().try_for_each(|name| read.check_name(name))?;
+    read.tell_disabled()?;
     let recording = events::read(&options.events)?;
     let mut stderr = anstream::stderr();
     for mistake in &recording.mistakes {
@@ -127,15 +131,6 @@ pub(super) fn run(options: &ExplainOptions) -> anyhow::Result<ExitCode> {
     };
     anstream::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::from(u8::from(read.lacks || !recording.mistakes.is_empty())))
-}
-
-fn check_names(rules: &RuleSet, names: &[String]) -> anyhow::Result<()> {
-    for name in names {
-        if !rules.rules().any(|rule| rule.name() == name) {
-            bail!("no rule that counts is called `{name}`");
-        }
-    }
-    Ok(())
 }
 
 fn explain<'a>(
@@ -279,6 +274,10 @@ impl<'a> Explained<'a> {
         if *fate == Fate::Matched && rule.has_state() {
             text += "  it has state: `rules replay` says when it fires\n";
         }
+        if rule.kind() == Kind::Route {
+            let to = if *fate == Fate::Matched { "what follows goes to" } else { "leads to" };
+            text += &format!("  {to} {}\n", rule.spec().sinks.join(", "));
+        }
         text += &condition.tests();
         for (condition, yes, no) in [
             (resolve, "resolve: ends its alert, if one fires", "resolve: does not end its alert"),
@@ -384,6 +383,7 @@ impl Explained<'_> {
             },
             undecided: (*fate == Fate::TooCostly).then_some(Reason::TooCostly.as_str()),
             has_state: rule.has_state(),
+            sinks: rule.spec().sinks,
             condition: &condition.text,
             tests: condition.answers(),
             resolve: resolve.as_ref().map(Condition::answer),

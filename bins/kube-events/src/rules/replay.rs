@@ -130,6 +130,7 @@ struct Times {
 
 pub(super) fn run(options: &ReplayOptions) -> anyhow::Result<ExitCode> {
     let read = options.rules.read()?;
+    read.tell_disabled()?;
     let mut events = Vec::new();
     let mut mistakes = 0;
     for file in &options.files {

@@ -1,6 +1,9 @@
 //! The rules that a command is told to use.
 
-use std::{io::Write as _, path::PathBuf};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -53,6 +56,37 @@ pub(super) struct Read {
     pub(super) rules: RuleSet,
     /// Some do not count, and why was told on the standard error.
     pub(super) lacks: bool,
+    /// The names of those that are not enabled.
+    pub(super) disabled: Vec<String>,
+}
+
+// === impl Read ===
+
+impl Read {
+    /// Tells on the standard error which rules are not enabled: of them nothing is said otherwise.
+    pub(super) fn tell_disabled(&self) -> io::Result<()> {
+        let [first, others @ ..] = &*self.disabled else { return Ok(()) };
+        let (s, names) = match others {
+            [] => (" is", first.clone()),
+            _ => ("s are", self.disabled.join(", ")),
+        };
+        let count = self.disabled.len();
+        writeln!(anstream::stderr(), "note: {count} rule{s} not enabled (`enable: true`): {names}")
+    }
+
+    /// Asks for a rule that counts.
+    ///
+    /// # Errors
+    /// If there is none of this name, with what is known of it.
+    pub(super) fn check_name(&self, name: &str) -> anyhow::Result<()> {
+        if self.rules.rules().any(|rule| rule.name() == name) {
+            return Ok(());
+        }
+        if self.disabled.iter().any(|disabled| disabled == name) {
+            bail!("the rule `{name}` is not enabled, and so never fires: set `enable: true`");
+        }
+        bail!("no rule that counts is called `{name}`");
+    }
 }
 
 // === impl RulesOptions ===
@@ -65,13 +99,15 @@ impl RulesOptions {
     pub(super) fn read(&self) -> anyhow::Result<Read> {
         let namespaces = Namespaces { default: &self.namespace, rules: &self.rules_namespace };
         let mut rules = RuleSet::builder();
-        let mut lacks = false;
+        let (mut lacks, mut disabled) = (false, Vec::new());
         for file in files::read(&self.rules)? {
             let documents = match file.documents() {
                 Ok(documents) => documents,
                 Err(finding) => bail!("the rules cannot be read\n{finding}"),
             };
             for document in &documents {
+                let objects = document.objects().into_iter();
+                disabled.extend(objects.flat_map(|it| it.disabled().map(str::to_owned)));
                 add(&mut rules, document, namespaces);
                 for finding in findings(&file, document, namespaces) {
                     if finding.is_error() {
@@ -89,7 +125,7 @@ impl RulesOptions {
         }
         let rules = rules.build();
         rules.rules().next().context("none of the rules counts")?;
-        Ok(Read { rules, lacks })
+        Ok(Read { rules, lacks, disabled })
     }
 }
 
