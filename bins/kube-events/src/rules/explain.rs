@@ -2,7 +2,6 @@
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
-use anyhow::bail;
 use clap::Args;
 use kube_events_core::Event;
 use kube_events_rules::{Asked, Explanation, Kind, Reason, Rule, RuleSet, Subject, Verdict};
@@ -276,7 +275,7 @@ impl<'a> Explained<'a> {
         }
         if rule.kind() == Kind::Route {
             let to = if *fate == Fate::Matched { "what follows goes to" } else { "leads to" };
-            text += &format!("  {to} {}\n", rule.spec().sinks.join(", "));
+            text += &["  ", to, " ", &rule.spec().sinks.join(", "), "\n"].concat();
         }
         text += &condition.tests();
         for (condition, yes, no) in [
