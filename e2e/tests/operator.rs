@@ -50,8 +50,11 @@ fn exporter() -> Value {
     })
 }
 
+/// The version and the kind of an object, and what a hand makes of it.
+type Damage = (&'static str, &'static str, fn(&mut Value));
+
 /// What a hand has put in the place of what the operator wrote, and no object can have beside it.
-const DAMAGE: [(&str, &str, fn(&mut Value)); 6] = [
+const DAMAGE: [Damage; 6] = [
     ("v1", "Service", |it| it["spec"]["ports"][0]["port"] = json!(8444)),
     ("policy/v1", "PodDisruptionBudget", |it| {
         it["spec"]["maxUnavailable"].take();
