@@ -54,7 +54,7 @@ fn exporter() -> Value {
 type Damage = (&'static str, &'static str, fn(&mut Value));
 
 /// What a hand has put in the place of what the operator wrote, and no object can have beside it.
-const DAMAGE: [Damage; 6] = [
+const DAMAGE: [Damage; 8] = [
     ("v1", "Service", |it| it["spec"]["ports"][0]["port"] = json!(8444)),
     ("policy/v1", "PodDisruptionBudget", |it| {
         it["spec"]["maxUnavailable"].take();
@@ -79,6 +79,19 @@ const DAMAGE: [Damage; 6] = [
         let spec = json!({"clusterIP": "None", "selector": {"a": "b"}, "ports": [port]});
         *it = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec});
     }),
+    ("policy/v1", "PodDisruptionBudget", |it| {
+        let held = &it["metadata"];
+        let (name, version) = (&held["name"], &held["resourceVersion"]);
+        let metadata = json!({"name": name, "namespace": NAMESPACE, "resourceVersion": version});
+        let spec = json!({"minAvailable": 2, "selector": {"matchLabels": {"a": "b"}}});
+        *it = json!({
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec,
+        });
+    }),
+    ("v1", "ConfigMap", |it| {
+        it["data"]["events-ruler.yaml"] = json!("sinks: {}");
+        it["immutable"] = json!(true);
+    }),
 ];
 
 fn container(deployment: &mut Value) -> &mut Value {
@@ -100,6 +113,7 @@ async fn what_cannot_be_beside_ours_goes(cluster: &Operator) -> Result<()> {
         let healed = async || {
             let now = read().await?;
             let is_healed = now["spec"] == before["spec"]
+                && now["data"] == before["data"]
                 && now["metadata"]["ownerReferences"] == before["metadata"]["ownerReferences"];
             Ok(is_healed.then_some(()))
         };

@@ -25,6 +25,9 @@ use crate::{
 /// is one. A plain apply would change what somebody else made since it was looked for.
 const NEVER: &str = "1";
 
+/// The name of what is only asked for.
+const ALONE: &str = "kube-events-dry-run";
+
 /// What became of one child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -150,16 +153,19 @@ async fn attempt(
     if covers(&held, &desired) {
         return Ok(as_was);
     }
-    if roles_differ(&held, &desired) {
-        // A binding cannot be turned to another role.
+    if roles_differ(&held, &desired) || held["immutable"] == true {
+        // A binding cannot be turned to another role, and what is immutable to anything else.
         delete(&api, &live).await.map_err(failed)?;
         desired["metadata"]["resourceVersion"] = json!(NEVER);
-    } else {
-        desired["metadata"]["uid"] = json!(live.metadata.uid);
+        let applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
+        seen.insert(owner, child, &applied.map_err(failed)?);
+        return Ok(Outcome::Changed);
     }
+    desired["metadata"]["uid"] = json!(live.metadata.uid);
     let mut applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
     // What a hand has added beside ours may not go together with it, such as two ports of one name.
     if applied.as_ref().is_err_and(is_invalid)
+        && can_be(&api, &desired).await
         && takeover::seize(&api, &live).await.map_err(failed)?
     {
         applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
@@ -217,6 +223,20 @@ fn is_without_namespace(status: &Status) -> bool {
     let mut causes = details.causes.iter();
     status.code == 404 && details.kind == "namespaces"
         || causes.any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+/// Whether there can be what is applied, with nothing beside it: asked for under a name that nothing has.
+async fn can_be(api: &Api<DynamicObject>, desired: &Value) -> bool {
+    let mut alone = desired.clone();
+    alone["metadata"]["name"] = json!(ALONE);
+    alone["metadata"]["uid"].take();
+    let params = PatchParams::apply(names::OPERATOR).force().dry_run();
+    match api.patch(ALONE, &params, &Patch::Apply(&alone)).await {
+        Ok(_) => true,
+        // A quota has nothing against what is there already.
+        Err(kube::Error::Api(status)) => status.code == 403,
+        Err(_) => false,
+    }
 }
 
 /// Whether what is applied would be no object that there can be.

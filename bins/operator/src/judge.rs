@@ -19,6 +19,7 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
+use tracing::error;
 
 use crate::{
     Settings,
@@ -127,7 +128,11 @@ impl Judge {
         let judgement = match judging.await {
             Ok(judgement) => judgement,
             // No Rule is to end the operator for all others.
-            Err(error) if error.is_panic() => Judgement::unknown(version, limits),
+            Err(error) if error.is_panic() => {
+                let (namespace, name) = name;
+                error!(namespace, name, "the compiler failed on a Rule; please report it");
+                Judgement::unknown(version, limits)
+            }
             // The runtime is about to end.
             Err(_) => return Ok(None),
         };

@@ -112,6 +112,9 @@ pub(crate) fn of_operators(
     // Whoever may write one may write a large one.
     let trim = |binding: &mut RoleBinding| {
         binding.subjects = None;
+        if binding.role_ref.name != names::OPERATOR {
+            binding.role_ref.name = String::new();
+        }
         let metadata = &mut binding.metadata;
         (metadata.labels, metadata.annotations, metadata.owner_references) = (None, None, None);
     };

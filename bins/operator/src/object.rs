@@ -113,7 +113,7 @@ impl<'de, M> Deserialize<'de> for Trace<M> {
                 labels
             }),
             owner_references: metadata.owner_references.map(|mut owners| {
-                owners.retain(|owner| owner.api_version.starts_with(GROUP));
+                owners.retain(|it| it.api_version.starts_with(GROUP) && it.name.len() <= MAX_NAME);
                 owners.truncate(MAX_OWNERS);
                 owners
             }),
@@ -123,8 +123,9 @@ impl<'de, M> Deserialize<'de> for Trace<M> {
     }
 }
 
-/// How many owners of our kinds are looked at.
+/// How many owners of our kinds are looked at, and the longest name that there is: nobody checks those of owners.
 const MAX_OWNERS: usize = 4;
+const MAX_NAME: usize = 253;
 
 /// The hash of what the annotation [`ALLOW_LINTS`] says.
 pub(crate) fn allowed(metadata: &ObjectMeta) -> u64 {

@@ -9,7 +9,7 @@ use k8s_openapi::{
         apps::v1::Deployment,
         core::v1::ObjectReference,
     },
-    apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
+    apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, Time},
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -55,23 +55,38 @@ pub(crate) async fn seize(
     Ok(true)
 }
 
-/// The entries with what all others have of the spec in ours; `None` if there is no such thing.
+/// The entries with what all others have of the spec in ours, which may have gone with the last field that was
+/// ours; `None` if the others have nothing of it.
 fn seized(mut entries: Vec<ManagedFieldsEntry>) -> Option<Vec<ManagedFieldsEntry>> {
-    let mut spec = Value::Null;
+    let (mut spec, mut version) = (json!({}), None);
     let others = entries.iter_mut().filter(|entry| !is_ours(entry) && is_of_the_object(entry));
     for entry in others {
         let fields = entry.fields_v1.as_mut().and_then(|fields| fields.0.as_object_mut());
         if let Some(theirs) = fields.and_then(|fields| fields.remove("f:spec")) {
-            if spec.is_null() {
-                spec = json!({});
-            }
             unite(&mut spec, &theirs);
+            version = version.or_else(|| entry.api_version.clone());
         }
     }
-    let ours = entries.iter_mut().find(|entry| is_ours(entry) && !spec.is_null())?;
+    let version = version?;
+    if !entries.iter().any(is_ours) {
+        entries.push(ours(version, None, json!({})));
+    }
+    let ours = entries.iter_mut().find(|entry| is_ours(entry))?;
     let fields = ours.fields_v1.as_mut()?.0.as_object_mut()?;
     unite(fields.entry("f:spec").or_insert_with(|| json!({})), &spec);
     Some(entries)
+}
+
+fn ours(version: String, time: Option<Time>, fields: Value) -> ManagedFieldsEntry {
+    ManagedFieldsEntry {
+        manager: Some(names::OPERATOR.to_owned()),
+        operation: Some("Apply".to_owned()),
+        api_version: Some(version),
+        time,
+        fields_type: Some("FieldsV1".to_owned()),
+        fields_v1: Some(FieldsV1(fields)),
+        subresource: None,
+    }
 }
 
 fn is_ours(entry: &ManagedFieldsEntry) -> bool {
@@ -104,24 +119,15 @@ fn claimed(entries: Vec<ManagedFieldsEntry>) -> Option<Vec<ManagedFieldsEntry>> 
     };
     let (former, mut kept): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_former);
     let mut fields = json!({});
-    let version = former.first()?.api_version.clone();
+    let version = former.first()?.api_version.clone().unwrap_or_default();
     let time = former.first()?.time.clone();
-    let ours = kept.iter().filter(|entry| is_ours(entry));
-    for entry in former.iter().chain(ours) {
+    for entry in former.iter().chain(kept.iter().filter(|entry| is_ours(entry))) {
         if let Some(of_entry) = &entry.fields_v1 {
             unite(&mut fields, &of_entry.0);
         }
     }
     kept.retain(|entry| !is_ours(entry));
-    kept.push(ManagedFieldsEntry {
-        manager: Some(names::OPERATOR.to_owned()),
-        operation: Some("Apply".to_owned()),
-        api_version: version,
-        time,
-        fields_type: Some("FieldsV1".to_owned()),
-        fields_v1: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1(fields)),
-        subresource: None,
-    });
+    kept.push(ours(version, time, fields));
     Some(kept)
 }
 
@@ -255,7 +261,12 @@ mod tests {
         assert_eq!(seized[2], scaled);
         assert_eq!(fields[3], json!({"f:spec": {"f:b": {"f:a": {}, "f:c": {}}, "f:d": {}}}));
         let ours = entry(names::OPERATOR, "Apply", &json!({"f:spec": {}}));
-        assert_eq!(super::seized(vec![ours, scaled]), None);
+        assert_eq!(super::seized(vec![ours, scaled.clone()]), None);
+        // A hand that has changed all that was ours has taken our entry, too.
+        let theirs = entry("kubectl-replace", "Update", &json!({"f:spec": {"f:a": {}}}));
+        let seized = super::seized(vec![theirs, scaled]).unwrap();
+        assert_eq!(seized[2].manager.as_deref(), Some(names::OPERATOR));
+        assert_eq!(seized[2].fields_v1.clone().unwrap().0, json!({"f:spec": {"f:a": {}}}));
     }
 
     #[test]

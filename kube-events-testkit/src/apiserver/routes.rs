@@ -216,6 +216,9 @@ impl<'a> Answer<'a> {
             _ => {}
         }
         let body = read(body).await?;
+        if call.param("dryRun") == Some("All") && self.is_new() {
+            return Ok(self.as_given(&body));
+        }
         match call.verb {
             Verb::Get => self.get().map(|stored| object(view, StatusCode::OK, &stored)),
             Verb::Create => {
@@ -255,6 +258,24 @@ impl<'a> Answer<'a> {
             },
             Some(_) => Err(Status::no_such_resource()),
         }
+    }
+
+    /// Whether what is written is not there yet.
+    fn is_new(&self) -> bool {
+        let place = self.place();
+        match self.call.verb {
+            Verb::Create => true,
+            Verb::Update | Verb::Patch => {
+                self.shared.store.get(self.resource, &place.key()).is_none()
+            }
+            _ => false,
+        }
+    }
+
+    /// What somebody only asks for.
+    fn as_given(&self, body: &[u8]) -> Response {
+        let given: Value = serde_json::from_slice(body).unwrap_or_default();
+        json(StatusCode::CREATED, &given)
     }
 
     fn view(&self, headers: &HeaderMap) -> View {

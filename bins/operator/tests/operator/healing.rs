@@ -110,6 +110,36 @@ async fn what_cannot_be_beside_ours_goes() {
     assert_eq!(cluster.condition("Ruler", "ruler", "Degraded"), "!AsExpected");
 }
 
+/// What the operator asks for is refused by itself, and not for what a hand has put beside it.
+#[tokio::test(start_paused = true)]
+async fn a_spec_that_is_refused_costs_nobody_what_is_theirs() {
+    let cluster = Cluster::with_objects().await;
+    let _operator = cluster.started().await;
+    let hand = json!({"spec": {"sessionAffinity": "ClientIP", "selector": null}});
+    let refusal = || Fault::answer(Status::failure(422, "Invalid", "spec: no")).client(OPERATOR);
+    cluster.server.inject(refusal().on(Verb::Patch).path("/services/").times(2));
+    cluster.edit("v1", "Service", "ruler", &hand).await;
+    cluster.pass(Duration::from_secs(60)).await;
+    let requests = cluster.server.requests();
+    assert!(requests.iter().any(|it| it.query.contains("dryRun=All")));
+    let after = cluster.get("Service", "ruler");
+    assert_eq!(after["spec"]["sessionAffinity"], "ClientIP", "it stays as theirs");
+    assert!(!after["spec"]["selector"].is_null(), "and what is ours comes back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_immutable_by_now_is_made_anew() {
+    let cluster = Cluster::with_objects().await;
+    let _operator = cluster.started().await;
+    let before = cluster.get("ConfigMap", "ruler");
+    let hand = json!({"immutable": true, "data": {"events-ruler.yaml": "sinks: {}"}});
+    cluster.edit("v1", "ConfigMap", "ruler", &hand).await;
+    cluster.quiet().await;
+    let after = cluster.get("ConfigMap", "ruler");
+    assert_eq!(after["data"], before["data"]);
+    assert!(after["immutable"].is_null() && after["metadata"]["uid"] != before["metadata"]["uid"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_has_another_controller_by_now_is_theirs() {
     let cluster = Cluster::with_objects().await;
