@@ -217,7 +217,8 @@ impl<'a> Answer<'a> {
         }
         let body = read(body).await?;
         if call.param("dryRun") == Some("All") && self.is_new() {
-            return Ok(self.as_given(&body));
+            let given = serde_json::from_slice(&body).unwrap_or_default();
+            return Ok(json(StatusCode::CREATED, &given));
         }
         match call.verb {
             Verb::Get => self.get().map(|stored| object(view, StatusCode::OK, &stored)),
@@ -270,12 +271,6 @@ impl<'a> Answer<'a> {
             }
             _ => false,
         }
-    }
-
-    /// What somebody only asks for.
-    fn as_given(&self, body: &[u8]) -> Response {
-        let given: Value = serde_json::from_slice(body).unwrap_or_default();
-        json(StatusCode::CREATED, &given)
     }
 
     fn view(&self, headers: &HeaderMap) -> View {
