@@ -430,6 +430,21 @@ fn what_comes_too_late_to_be_put_in_order_does_not_turn_it_round() {
     assert_eq!(world.see(back_off(90)).alerts.len(), 1);
 }
 
+#[test]
+fn of_many_event_objects_those_seen_last_are_told_apart() {
+    let rules = json!([alert(&json!({"threshold": {"count": 1401, "within": "1h"}}))]);
+    let mut world = World::new(&rules);
+    for second in 0..1400 {
+        world.see(back_off(second));
+    }
+    for again in [1399, 600] {
+        world.hear(back_off(again), 1401);
+        assert_eq!(world.state.statistics().firing, 0, "{again} was counted");
+    }
+    world.hear(back_off(0), 1401);
+    assert_eq!(world.state.statistics().firing, 1, "nobody knows the first any more");
+}
+
 /// A recorder whose Event has expired meanwhile creates it again, with the count that it had.
 #[test]
 fn an_event_that_is_made_anew_counts_what_is_new() {
