@@ -474,16 +474,18 @@ pub(crate) fn is_reserved(label: &str) -> bool {
 }
 
 /// What an Event says, as the value of a label. No name in Kubernetes is as long as the bound; but senders of Events
-/// can write what they like, and it would be kept for each rule that matches.
+/// can write what they like, and it would be kept, and looked at, for each rule that matches.
 pub(crate) fn label_value(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_LABEL {
         return Cow::Borrowed(text);
     }
+    let bytes = text.as_bytes();
+    let (begin, end) = (&bytes[..MAX_LABEL], &bytes[bytes.len() - MAX_LABEL..]);
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    (begin, end, bytes.len()).hash(&mut hasher);
     let cut = (0..MAX_LABEL - 20).rev().find(|at| text.is_char_boundary(*at));
-    let begin = &text[..cut.unwrap_or_default()];
-    Cow::Owned(format!("{begin}…{:016x}", hasher.finish()))
+    let shown = &text[..cut.unwrap_or_default()];
+    Cow::Owned(format!("{shown}…{:016x}", hasher.finish()))
 }
 
 /// The label with the name of an Event's object: its kind. Of an object of the kind `Cluster` it is `name`,

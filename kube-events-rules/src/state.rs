@@ -75,7 +75,7 @@ use crate::{
     Outcome, RuleSet,
     room::Rooms,
     route::Effects,
-    rule::{Identity, Rule},
+    rule::{Identity, Rule, label_value},
     set::Found,
 };
 
@@ -88,7 +88,7 @@ pub struct State {
     groups: HashMap<u64, Group>,
     /// When each group has to be looked at next.
     due: BTreeSet<(Timestamp, u64)>,
-    /// By the namespaces of what groups are about.
+    /// By how far their rules reach, and the namespaces of what groups are about.
     tenants: BTreeMap<Arc<str>, Tenant>,
     /// By their labels, alerts that receivers take for firing.
     owners: HashMap<u64, Owner>,
@@ -337,9 +337,11 @@ impl State {
         let id = known.unwrap_or_else(|| {
             self.next += 1;
             groups.by_key.insert(key.clone(), self.next);
-            let tenant = fact.event.involved_object().namespace;
-            let tenant = self.tenants.get_key_value(tenant).map(|(tenant, _)| Arc::clone(tenant));
-            let tenant = tenant.unwrap_or_else(|| fact.event.involved_object().namespace.into());
+            // What a tenant's own rules take is no reason to forget what the cluster's know of it.
+            let namespace = label_value(fact.event.involved_object().namespace);
+            let tenant = format!("{}/{namespace}", rule.scope().breadth());
+            let known = self.tenants.get_key_value(&*tenant).map(|(tenant, _)| Arc::clone(tenant));
+            let tenant = known.unwrap_or_else(|| tenant.into());
             let group = Group::new(rule.identity().clone(), key, tenant, self.times.now);
             self.groups.insert(self.next, group);
             self.next

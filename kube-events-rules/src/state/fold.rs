@@ -275,10 +275,12 @@ impl Fold {
         };
         let uid = super::hash(event.uid());
         let before = self.seen.get(&object).copied();
-        // Whoever counts on when an Event has expired makes it anew, with all that was counted; another one that has
-        // its name begins later.
+        // Whoever counts on when an Event has expired makes it anew, with all that was counted and one more. Another one
+        // that has its name begins later, or counts no more.
         let before = before.filter(|before| {
-            before.uid == uid || event.since().is_none_or(|since| since <= before.at)
+            let begins_later = event.since().is_some_and(|since| since > before.at);
+            let counts_no_more = count <= before.count && fact.at >= before.at;
+            before.uid == uid || !begins_later && !counts_no_more
         });
         if before.is_some_and(|before| count <= before.count) {
             return None;

@@ -23,13 +23,13 @@ use crate::{
 pub(super) struct Group {
     pub(super) rule: Identity,
     pub(super) key: Box<str>,
-    /// The namespace of what it is about, whose Events take room by it.
+    /// How far its rule reaches, and the namespace of what it is about: whose room it takes.
     pub(super) tenant: Arc<str>,
     settled: Fold,
     recent: VecDeque<Fact>,
     current: Fold,
-    /// Whether there was no room for taking the recent facts in order.
-    disordered: bool,
+    /// Since when there was no room for taking the recent facts in order.
+    disordered: Option<Timestamp>,
     told: Told,
     /// The alert that receivers take for firing.
     firing: Option<Firing>,
@@ -73,7 +73,7 @@ impl Group {
             settled: Fold::default(),
             recent: VecDeque::new(),
             current: Fold::default(),
-            disordered: false,
+            disordered: None,
             told: Told::default(),
             firing: None,
             last: now,
@@ -95,7 +95,7 @@ impl Group {
         } else if self.may_refold(rule) {
             self.refold(rule, place)
         } else {
-            self.disordered = true;
+            self.disordered.get_or_insert(times.now);
             self.current.step(rule, &self.recent[place])
         };
         if times.counts && step == Step::Suppressed {
@@ -108,13 +108,14 @@ impl Group {
 
     /// Whether there is room for taking all recent facts anew.
     fn may_refold(&self, rule: Remembering<'_>) -> bool {
-        let cost = self.current.cost(self.recent.len());
+        let facts = self.recent.len();
+        let cost = self.settled.cost(facts).max(self.current.cost(facts));
         rule.rooms.of(rule.rule, |room| room.look_again(cost))
     }
 
     /// Takes all recent facts anew, and says what became of one of them.
     fn refold(&mut self, rule: Remembering<'_>, place: usize) -> Step {
-        self.disordered = false;
+        self.disordered = None;
         self.current = self.settled.clone();
         let steps = self.recent.iter().map(|fact| self.current.step(rule, fact));
         steps
@@ -128,15 +129,16 @@ impl Group {
         while self.recent.front().is_some_and(over) {
             self.settle_first(rule);
         }
+        if let Some(since) = self.disordered {
+            self.put_in_order(rule, later(since, times.lateness) <= times.now);
+        }
         if self.current.certain(times.lateness).is_some_and(|certain| certain <= times.now) {
             while !self.recent.is_empty() {
                 self.settle_first(rule);
             }
             self.settled.settle(rule.memory, times.now, times.lateness);
             self.current = self.settled.clone();
-        }
-        if self.disordered {
-            self.put_in_order(rule);
+            self.disordered = None;
         }
         if self.recent.is_empty() {
             let certain = earlier(times.now, times.lateness);
@@ -145,12 +147,13 @@ impl Group {
         }
     }
 
-    /// Makes up for what there was no room for: at the latest when nothing is left to be put in order.
-    fn put_in_order(&mut self, rule: Remembering<'_>) {
+    /// Makes up for what there was no room for: at the latest when that is `overdue`, or when nothing is left to be put
+    /// in order.
+    fn put_in_order(&mut self, rule: Remembering<'_>, overdue: bool) {
         if self.recent.is_empty() {
-            self.disordered = false;
+            self.disordered = None;
             self.current = self.settled.clone();
-        } else if self.may_refold(rule) {
+        } else if self.may_refold(rule) || overdue {
             self.refold(rule, 0);
         }
     }
@@ -178,7 +181,7 @@ impl Group {
         }
         self.told.all(&self.current);
         // What fired in the right order may not have been told yet.
-        if !self.disordered {
+        if self.disordered.is_none() {
             self.settled.forget_fires();
         }
         self.current.forget_fires();

@@ -363,6 +363,27 @@ fn a_flood_about_one_namespace_ends_no_alert_about_another() {
     assert!(world.state.statistics().evicted > 30);
 }
 
+/// Whoever may write rules and long Events would end by them what the cluster's rules have found.
+#[test]
+fn what_rules_of_a_namespace_take_is_no_room_of_the_clusters() {
+    let options = StateOptions { bytes: 300_000, ..StateOptions::default() };
+    let wide = alert(&json!({"keepFiringFor": "1h"}));
+    let narrow = |n: usize| alert(&json!({"name": format!("own-{n}"), "keepFiringFor": "1h"}));
+    let own = (0..40).map(|n| (Scope::Namespace("shop".into()), narrow(n)));
+    let rules: Vec<_> = own.chain([(Scope::Cluster, wide)]).collect();
+    let mut world = World::with(&json!([]), options);
+    world.rules = sets(&rules);
+    world.state.adopt(&world.rules, time(0));
+    world.see(Happening::new("BackOff", "db", 1));
+    for at in 2..30 {
+        world.see(Happening::new("BackOff", &format!("p-{at}"), at));
+    }
+    assert!(world.state.statistics().evicted > 100);
+    let of_the_cluster = |alert: &&Alert| alert.labels["alertname"] == "Trouble";
+    let ended = world.alerts.values().filter(of_the_cluster);
+    assert!(ended.clone().count() == 29 && ended.clone().all(|it| it.ends_at > Some(time(200))));
+}
+
 #[test]
 fn a_rule_of_the_same_name_ends_no_alert_of_the_cluster() {
     let wide = alert(&json!({"resolve": "reason=\"Started\""}));
@@ -460,11 +481,13 @@ fn an_event_that_is_made_anew_counts_what_is_new() {
     assert_eq!(world.state.statistics().firing, 0, "five times");
     world.see(made("b", 6, 0, 5500));
     assert_eq!(world.state.statistics().firing, 1);
-    // Another Event that got the name.
-    let mut world = World::new(&rules);
-    world.see(made("a", 4, 0, 0));
-    world.see(made("b", 2, 100, 200));
-    assert_eq!(world.state.statistics().firing, 1);
+    // Others that got the name, one of which says that it began with the first.
+    for first in [100, 0] {
+        let mut world = World::new(&rules);
+        world.see(made("a", 4, 0, 0));
+        world.see(made("b", 2, first, 200));
+        assert_eq!(world.state.statistics().firing, 1, "{first}");
+    }
 }
 
 /// There is not room for taking so much anew for one that came late.
