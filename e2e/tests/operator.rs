@@ -54,7 +54,7 @@ fn exporter() -> Value {
 type Damage = (&'static str, &'static str, fn(&mut Value));
 
 /// What a hand has put in the place of what the operator wrote, and no object can have beside it.
-const DAMAGE: [Damage; 8] = [
+const DAMAGE: [Damage; 9] = [
     ("v1", "Service", |it| it["spec"]["ports"][0]["port"] = json!(8444)),
     ("policy/v1", "PodDisruptionBudget", |it| {
         it["spec"]["maxUnavailable"].take();
@@ -88,6 +88,11 @@ const DAMAGE: [Damage; 8] = [
             "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec,
         });
     }),
+    // And nobody knows any more who wrote what.
+    ("v1", "Service", |it| {
+        it["metadata"]["managedFields"] = json!([{}]);
+        it["spec"]["ports"][0]["port"] = json!(9999);
+    }),
     ("v1", "ConfigMap", |it| {
         it["data"]["events-ruler.yaml"] = json!("sinks: {}");
         it["immutable"] = json!(true);
@@ -105,11 +110,18 @@ async fn what_cannot_be_beside_ours_goes(cluster: &Operator) -> Result<()> {
         let api = Api::<DynamicObject>::namespaced_with(cluster.client(), NAMESPACE, &kind);
         let read = async || anyhow::Ok(serde_json::to_value(api.get("events-ruler").await?)?);
         let before = read().await?;
-        let mut damaged = before.clone();
-        damage(&mut damaged);
         let hand = PostParams { field_manager: Some("hand".to_owned()), ..PostParams::default() };
-        let damaged = serde_json::from_value(damaged)?;
-        api.replace("events-ruler", &hand, &damaged).await.with_context(|| format!("{place}"))?;
+        // Whoever else writes its status comes in between at times.
+        let damaged = async || {
+            let mut damaged = read().await?;
+            damage(&mut damaged);
+            let damaged = serde_json::from_value(damaged)?;
+            match api.replace("events-ruler", &hand, &damaged).await {
+                Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+                written => Ok(Some(written.map(drop)?)),
+            }
+        };
+        until(&format!("damage {place} is done"), LIMIT, damaged).await?;
         let healed = async || {
             let now = read().await?;
             let is_healed = now["spec"] == before["spec"]

@@ -25,8 +25,8 @@ use crate::{
 /// is one. A plain apply would change what somebody else made since it was looked for.
 const NEVER: &str = "1";
 
-/// The name of what is only asked for.
-const ALONE: &str = "kube-events-dry-run";
+/// The beginning of the name of what is only asked for.
+const ALONE: &str = "kube-events-dry-run-";
 
 /// What became of one child.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,9 +165,10 @@ async fn attempt(
     let mut applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
     // What a hand has added beside ours may not go together with it, such as two ports of one name.
     if applied.as_ref().is_err_and(is_invalid)
+        && desired.get("spec").is_some()
         && can_be(&api, &desired).await
-        && takeover::seize(&api, &live).await.map_err(failed)?
     {
+        overwrite(&api, &live, &desired).await.map_err(failed)?;
         applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
     }
     let applied = applied.map_err(failed)?;
@@ -228,15 +229,36 @@ fn is_without_namespace(status: &Status) -> bool {
 /// Whether there can be what is applied, with nothing beside it: asked for under a name that nothing has.
 async fn can_be(api: &Api<DynamicObject>, desired: &Value) -> bool {
     let mut alone = desired.clone();
-    alone["metadata"]["name"] = json!(ALONE);
+    let name = format!("{ALONE}{:.8}", hash(desired));
+    alone["metadata"]["name"] = json!(name);
     alone["metadata"]["uid"].take();
     let params = PatchParams::apply(names::OPERATOR).force().dry_run();
-    match api.patch(ALONE, &params, &Patch::Apply(&alone)).await {
+    match api.patch(&name, &params, &Patch::Apply(&alone)).await {
         Ok(_) => true,
         // A quota has nothing against what is there already.
         Err(kube::Error::Api(status)) => status.code == 403,
         Err(_) => false,
     }
+}
+
+/// Writes the whole spec, in the place of what anybody has written of it. What is left to be applied then is
+/// that it is ours.
+async fn overwrite(
+    api: &Api<DynamicObject>,
+    live: &DynamicObject,
+    desired: &Value,
+) -> Result<(), kube::Error> {
+    let operations = json!([
+        {"op": "test", "path": "/metadata/uid", "value": live.metadata.uid},
+        {"op": "replace", "path": "/spec", "value": desired["spec"]},
+    ]);
+    let patch =
+        Patch::<()>::Json(serde_json::from_value(operations).map_err(kube::Error::SerdeError)?);
+    let name = live.metadata.name.as_deref().unwrap_or_default();
+    let params =
+        PatchParams { field_manager: Some(names::OPERATOR.to_owned()), ..PatchParams::default() };
+    let written = api.patch(name, &params, &patch).await?;
+    takeover::claim(api, &written).await.map(drop)
 }
 
 /// Whether what is applied would be no object that there can be.

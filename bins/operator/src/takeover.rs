@@ -9,7 +9,7 @@ use k8s_openapi::{
         apps::v1::Deployment,
         core::v1::ObjectReference,
     },
-    apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, Time},
+    apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry},
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -38,55 +38,13 @@ pub(crate) async fn claim(
 ) -> Result<bool, kube::Error> {
     let entries = live.metadata.managed_fields.clone().unwrap_or_default();
     let Some(claimed) = claimed(entries) else { return Ok(false) };
-    write(api, live, &claimed).await?;
+    let patch = json!({"metadata": {
+        "managedFields": claimed,
+        // Somebody may have written in between.
+        "resourceVersion": live.resource_version(),
+    }});
+    api.patch(&live.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
     Ok(true)
-}
-
-/// Makes all that a spec has our own, whoever wrote it, so that the next apply takes away what it does not have:
-/// the port that a hand has added, which cannot be beside ours. What controllers write to subresources stays theirs.
-/// Whether there was something to seize.
-pub(crate) async fn seize(
-    api: &Api<DynamicObject>,
-    live: &DynamicObject,
-) -> Result<bool, kube::Error> {
-    let entries = live.metadata.managed_fields.clone().unwrap_or_default();
-    let Some(seized) = seized(entries) else { return Ok(false) };
-    write(api, live, &seized).await?;
-    Ok(true)
-}
-
-/// The entries with what all others have of the spec in ours, which may have gone with the last field that was
-/// ours; `None` if the others have nothing of it.
-fn seized(mut entries: Vec<ManagedFieldsEntry>) -> Option<Vec<ManagedFieldsEntry>> {
-    let (mut spec, mut version) = (json!({}), None);
-    let others = entries.iter_mut().filter(|entry| !is_ours(entry) && is_of_the_object(entry));
-    for entry in others {
-        let fields = entry.fields_v1.as_mut().and_then(|fields| fields.0.as_object_mut());
-        if let Some(theirs) = fields.and_then(|fields| fields.remove("f:spec")) {
-            unite(&mut spec, &theirs);
-            version = version.or_else(|| entry.api_version.clone());
-        }
-    }
-    let version = version?;
-    if !entries.iter().any(is_ours) {
-        entries.push(ours(version, None, json!({})));
-    }
-    let ours = entries.iter_mut().find(|entry| is_ours(entry))?;
-    let fields = ours.fields_v1.as_mut()?.0.as_object_mut()?;
-    unite(fields.entry("f:spec").or_insert_with(|| json!({})), &spec);
-    Some(entries)
-}
-
-fn ours(version: String, time: Option<Time>, fields: Value) -> ManagedFieldsEntry {
-    ManagedFieldsEntry {
-        manager: Some(names::OPERATOR.to_owned()),
-        operation: Some("Apply".to_owned()),
-        api_version: Some(version),
-        time,
-        fields_type: Some("FieldsV1".to_owned()),
-        fields_v1: Some(FieldsV1(fields)),
-        subresource: None,
-    }
 }
 
 fn is_ours(entry: &ManagedFieldsEntry) -> bool {
@@ -95,19 +53,6 @@ fn is_ours(entry: &ManagedFieldsEntry) -> bool {
 
 fn is_of_the_object(entry: &ManagedFieldsEntry) -> bool {
     entry.subresource.as_deref().unwrap_or_default().is_empty()
-}
-
-async fn write(
-    api: &Api<DynamicObject>,
-    live: &DynamicObject,
-    entries: &[ManagedFieldsEntry],
-) -> Result<(), kube::Error> {
-    let patch = json!({"metadata": {
-        "managedFields": entries,
-        // Somebody may have written in between.
-        "resourceVersion": live.resource_version(),
-    }});
-    api.patch(&live.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
 }
 
 /// The entries with the former operator's merged into ours; `None` if it has none.
@@ -119,7 +64,7 @@ fn claimed(entries: Vec<ManagedFieldsEntry>) -> Option<Vec<ManagedFieldsEntry>> 
     };
     let (former, mut kept): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_former);
     let mut fields = json!({});
-    let version = former.first()?.api_version.clone().unwrap_or_default();
+    let version = former.first()?.api_version.clone();
     let time = former.first()?.time.clone();
     for entry in former.iter().chain(kept.iter().filter(|entry| is_ours(entry))) {
         if let Some(of_entry) = &entry.fields_v1 {
@@ -127,7 +72,15 @@ fn claimed(entries: Vec<ManagedFieldsEntry>) -> Option<Vec<ManagedFieldsEntry>> 
         }
     }
     kept.retain(|entry| !is_ours(entry));
-    kept.push(ours(version, time, fields));
+    kept.push(ManagedFieldsEntry {
+        manager: Some(names::OPERATOR.to_owned()),
+        operation: Some("Apply".to_owned()),
+        api_version: version,
+        time,
+        fields_type: Some("FieldsV1".to_owned()),
+        fields_v1: Some(FieldsV1(fields)),
+        subresource: None,
+    });
     Some(kept)
 }
 
@@ -242,31 +195,6 @@ mod tests {
         assert_eq!(managers, [Some("kubectl-edit"), Some(names::OPERATOR)]);
         let fields = &claimed[1].fields_v1.as_ref().unwrap().0;
         assert_eq!(*fields, json!({"f:spec": {"f:a": {}, "f:b": {}}}));
-    }
-
-    #[test]
-    fn what_others_wrote_into_the_spec_becomes_ours() {
-        let mut scaled = entry("autoscaler", "Update", &json!({"f:spec": {"f:replicas": {}}}));
-        scaled.subresource = Some("scale".to_owned());
-        let entries = vec![
-            entry("kubectl-edit", "Update", &json!({"f:spec": {"f:b": {"f:c": {}}}})),
-            entry("sre", "Apply", &json!({"f:spec": {"f:d": {}}, "f:metadata": {"f:e": {}}})),
-            scaled.clone(),
-            entry(names::OPERATOR, "Apply", &json!({"f:spec": {"f:b": {"f:a": {}}}})),
-        ];
-        let seized = seized(entries).unwrap();
-        let fields: Vec<_> = seized.iter().map(|it| it.fields_v1.clone().unwrap().0).collect();
-        assert_eq!(fields[0], json!({}));
-        assert_eq!(fields[1], json!({"f:metadata": {"f:e": {}}}));
-        assert_eq!(seized[2], scaled);
-        assert_eq!(fields[3], json!({"f:spec": {"f:b": {"f:a": {}, "f:c": {}}, "f:d": {}}}));
-        let ours = entry(names::OPERATOR, "Apply", &json!({"f:spec": {}}));
-        assert_eq!(super::seized(vec![ours, scaled.clone()]), None);
-        // A hand that has changed all that was ours has taken our entry, too.
-        let theirs = entry("kubectl-replace", "Update", &json!({"f:spec": {"f:a": {}}}));
-        let seized = super::seized(vec![theirs, scaled]).unwrap();
-        assert_eq!(seized[2].manager.as_deref(), Some(names::OPERATOR));
-        assert_eq!(seized[2].fields_v1.clone().unwrap().0, json!({"f:spec": {"f:a": {}}}));
     }
 
     #[test]

@@ -56,9 +56,10 @@ async fn hanging_and_dropped_requests_get_no_answer() {
     receiver.reply(Reply::drop_connection());
     assert!(post(&receiver.url(), "x").await.is_err());
     receiver.reply(Reply::hang());
+    let url = receiver.url();
     let unanswered = |all: &[Recorded]| all.iter().filter(|it| it.answered.is_none()).count();
     tokio::select! {
-        answer = post(&receiver.url(), "x") => panic!("{answer:?}"),
+        answer = post(&url, "x") => panic!("{answer:?}"),
         both = receiver.wait_for(SOON, |all| unanswered(all) == 2) => drop(both.unwrap()),
     }
 }
