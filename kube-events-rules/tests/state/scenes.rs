@@ -451,6 +451,39 @@ fn what_comes_too_late_to_be_put_in_order_does_not_turn_it_round() {
     assert_eq!(world.see(back_off(90)).alerts.len(), 1);
 }
 
+/// Rules that count use up what there is for putting things in order.
+#[test]
+fn an_absence_is_told_in_time_though_its_group_was_not_in_order() {
+    let counts = |n: usize| {
+        let threshold = json!({"count": 3, "within": "1h"});
+        alert(&json!({"name": format!("A{n}"), "condition": "type=\"Warning\"",
+            "threshold": threshold, "groupBy": ["type"], "labels": {"n": n.to_string()}}))
+    };
+    let absence = json!({"expected": "reason=\"Started\"", "within": "10s"});
+    let absent = rule(
+        "notification",
+        &json!({"name": "Absent", "condition": "reason=\"Failed\"", "absence": absence}),
+    );
+    for others in [0, 499] {
+        let rules: Vec<_> = (0..others).map(counts).chain([absent.clone()]).collect();
+        let mut world = World::new(&json!(rules));
+        let often = |reason: &str, version: u64, at: i64| Happening {
+            count: 9,
+            first: at - 500,
+            version,
+            ..Happening::new(reason, "web-0", at)
+        };
+        for at in 1..9_i64 {
+            world.see(often("Noise", at.unsigned_abs(), at));
+        }
+        world.hear(often("Failed", 21, 103), 103);
+        world.hear(often("Started", 22, 112), 113);
+        world.hear(often("Failed", 20, 100), 113);
+        world.wait(300);
+        assert_eq!(world.notified(), 1, "beside {others} rules");
+    }
+}
+
 #[test]
 fn of_many_event_objects_those_seen_last_are_told_apart() {
     let rules = json!([alert(&json!({"threshold": {"count": 1401, "within": "1h"}}))]);
