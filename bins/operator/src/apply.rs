@@ -18,7 +18,7 @@ use crate::{
     difference::{covers, hash},
     names,
     object::Stored,
-    takeover::{self, Claimed},
+    takeover,
 };
 
 /// A version that no object has: what is applied with it creates an object, and is a conflict if there
@@ -147,42 +147,34 @@ async fn attempt(
         seen.insert(owner, child, &applied);
         return Ok(Outcome::Created);
     };
-    let as_was = match takeover::claim(&api, &live).await.map_err(failed)? {
-        Claimed::Nothing => Outcome::Unchanged,
-        Claimed::Repaired => Outcome::Changed,
-        Claimed::Former => Outcome::TakenOver,
-    };
+    let is_former = takeover::claim(&api, &live).await.map_err(failed)?;
+    let as_was = if is_former { Outcome::TakenOver } else { Outcome::Unchanged };
     let held = serde_json::to_value(&live).unwrap_or_default();
     if covers(&held, &desired) {
         return Ok(as_was);
     }
-    let anew = async || {
-        let mut desired = desired.clone();
+    if roles_differ(&held, &desired) || held["immutable"] == true {
+        // A binding cannot be turned to another role, and what is immutable to anything else.
         delete(&api, &live).await.map_err(failed)?;
         desired["metadata"]["resourceVersion"] = json!(NEVER);
         let applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
         seen.insert(owner, child, &applied.map_err(failed)?);
-        Ok(Outcome::Changed)
-    };
-    if roles_differ(&held, &desired) || held["immutable"] == true {
-        // A binding cannot be turned to another role, and what is immutable to anything else.
-        return anew().await;
+        return Ok(Outcome::Changed);
     }
-    let mut desired = desired.clone();
     desired["metadata"]["uid"] = json!(live.metadata.uid);
     let mut applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
     // What a hand has added beside ours may not go together with it, such as two ports of one name.
-    if applied.as_ref().is_err_and(is_invalid) && can_be(&api, &desired).await {
-        if desired.get("spec").is_none() {
-            return anew().await;
-        }
+    if applied.as_ref().is_err_and(is_invalid)
+        && desired.get("spec").is_some()
+        && can_be(&api, &desired).await
+    {
         overwrite(&api, &live, &desired).await.map_err(failed)?;
         applied = api.patch(&child.name, &params, &Patch::Apply(&desired)).await;
     }
     let applied = applied.map_err(failed)?;
     // The API server may write down a value otherwise than it was asked for.
     let same = applied.metadata.resource_version == live.metadata.resource_version;
-    Ok(if same || as_was == Outcome::TakenOver { as_was } else { Outcome::Changed })
+    Ok(if same || is_former { as_was } else { Outcome::Changed })
 }
 
 /// Deletes one child if it is beyond doubt this owner's, who must have none.
@@ -264,17 +256,14 @@ async fn overwrite(
         Patch::<()>::Json(serde_json::from_value(operations).map_err(kube::Error::SerdeError)?);
     let name = live.metadata.name.as_deref().unwrap_or_default();
     let params =
-        PatchParams { field_manager: Some(takeover::REPAIR.to_owned()), ..PatchParams::default() };
+        PatchParams { field_manager: Some(names::OPERATOR.to_owned()), ..PatchParams::default() };
     let written = api.patch(name, &params, &patch).await?;
     takeover::claim(api, &written).await.map(drop)
 }
 
 /// Whether what is applied would be no object that there can be.
 fn is_invalid(error: &kube::Error) -> bool {
-    let kube::Error::Api(status) = error else { return false };
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    // With another uid it is another object by now.
-    status.code == 422 && causes.into_iter().all(|cause| cause.field != "metadata.uid")
+    matches!(error, kube::Error::Api(status) if status.code == 422)
 }
 
 /// Whether it is the operator that made an object, whatever became of its labels and owners.

@@ -25,50 +25,26 @@ use crate::{event, names};
 /// (its Dockerfile), which is ours, too. It wrote by update, we apply.
 const FORMER_MANAGER: &str = "kube-events-operator";
 
-/// The name under which what a hand has spoilt is written as a whole.
-pub(crate) const REPAIR: &str = "kube-events-operator-repair";
-
-/// The name that an API server gives to whoever wrote what has no entry when it is applied.
-const NOBODY: &str = "before-first-apply";
-
 /// The webhooks that the Go project's bundle installed.
 pub(crate) const FORMER_WEBHOOKS: (&str, &str) =
     ("kube-events-admission-mutate", "kube-events-admission-validate");
 
-/// Whose fields became ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Claimed {
-    Nothing,
-    /// What was written as a whole, or by nobody knows whom.
-    Repaired,
-    /// The Go project's operator's.
-    Former,
-}
-
 /// Makes fields that the Go project's operator wrote by update our own, so that those that are no
-/// longer wanted (the reloader's container) go with the next apply; those that were [overwritten](REPAIR); and
-/// those of which nobody knows any more who wrote them, but for metadata. What people and other controllers wrote
-/// stays theirs.
+/// longer wanted (the reloader's container) go with the next apply. Once for an object; what people
+/// and other controllers wrote stays theirs. Whether there was something to claim.
 pub(crate) async fn claim(
     api: &Api<DynamicObject>,
     live: &DynamicObject,
-) -> Result<Claimed, kube::Error> {
+) -> Result<bool, kube::Error> {
     let entries = live.metadata.managed_fields.clone().unwrap_or_default();
-    let is_former = entries.iter().any(|entry| is_written_by(entry, FORMER_MANAGER));
-    let Some(claimed) = claimed(entries) else { return Ok(Claimed::Nothing) };
+    let Some(claimed) = claimed(entries) else { return Ok(false) };
     let patch = json!({"metadata": {
         "managedFields": claimed,
         // Somebody may have written in between.
         "resourceVersion": live.resource_version(),
     }});
     api.patch(&live.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
-    Ok(if is_former { Claimed::Former } else { Claimed::Repaired })
-}
-
-fn is_written_by(entry: &ManagedFieldsEntry, manager: &str) -> bool {
-    entry.operation.as_deref() == Some("Update")
-        && is_of_the_object(entry)
-        && entry.manager.as_deref() == Some(manager)
+    Ok(true)
 }
 
 fn is_ours(entry: &ManagedFieldsEntry) -> bool {
@@ -79,38 +55,27 @@ fn is_of_the_object(entry: &ManagedFieldsEntry) -> bool {
     entry.subresource.as_deref().unwrap_or_default().is_empty()
 }
 
-/// The entries with those that are to be ours merged into ours; `None` if there are none.
-fn claimed(mut entries: Vec<ManagedFieldsEntry>) -> Option<Vec<ManagedFieldsEntry>> {
-    let is_applied = entries.iter().any(is_ours);
+/// The entries with the former operator's merged into ours; `None` if it has none.
+fn claimed(entries: Vec<ManagedFieldsEntry>) -> Option<Vec<ManagedFieldsEntry>> {
+    let is_former = |entry: &ManagedFieldsEntry| {
+        entry.operation.as_deref() == Some("Update")
+            && is_of_the_object(entry)
+            && entry.manager.as_deref() == Some(FORMER_MANAGER)
+    };
+    let (former, mut kept): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_former);
     let mut fields = json!({});
-    let (mut version, mut time) = (None, None);
-    entries.retain_mut(|entry| {
-        let is_whole = [FORMER_MANAGER, REPAIR].iter().any(|it| is_written_by(entry, it));
-        let is_nobodys = is_applied && is_written_by(entry, NOBODY);
-        let Some(of_entry) = entry.fields_v1.as_mut().filter(|_| is_whole || is_nobodys) else {
-            return true;
-        };
-        let mut theirs = std::mem::replace(&mut of_entry.0, json!({}));
-        if is_nobodys
-            && let Some(metadata) = theirs.as_object_mut().and_then(|it| it.remove("f:metadata"))
-        {
-            of_entry.0["f:metadata"] = metadata;
+    let version = former.first()?.api_version.clone();
+    let time = former.first()?.time.clone();
+    for entry in former.iter().chain(kept.iter().filter(|entry| is_ours(entry))) {
+        if let Some(of_entry) = &entry.fields_v1 {
+            unite(&mut fields, &of_entry.0);
         }
-        if theirs != json!({}) {
-            unite(&mut fields, &theirs);
-            (version, time) = (entry.api_version.clone(), entry.time.clone());
-        }
-        !is_whole
-    });
-    let version = version?;
-    let (own, mut kept): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_ours);
-    for own in own.iter().filter_map(|entry| entry.fields_v1.as_ref()) {
-        unite(&mut fields, &own.0);
     }
+    kept.retain(|entry| !is_ours(entry));
     kept.push(ManagedFieldsEntry {
         manager: Some(names::OPERATOR.to_owned()),
         operation: Some("Apply".to_owned()),
-        api_version: Some(version),
+        api_version: version,
         time,
         fields_type: Some("FieldsV1".to_owned()),
         fields_v1: Some(FieldsV1(fields)),
@@ -230,20 +195,6 @@ mod tests {
         assert_eq!(managers, [Some("kubectl-edit"), Some(names::OPERATOR)]);
         let fields = &claimed[1].fields_v1.as_ref().unwrap().0;
         assert_eq!(*fields, json!({"f:spec": {"f:a": {}, "f:b": {}}}));
-    }
-
-    #[test]
-    fn what_nobody_wrote_becomes_ours_but_for_metadata() {
-        let nobody =
-            entry(NOBODY, "Update", &json!({"f:spec": {"f:a": {}}, "f:metadata": {"f:b": {}}}));
-        let repaired = entry(REPAIR, "Update", &json!({"f:spec": {"f:c": {}}}));
-        let ours = entry(names::OPERATOR, "Apply", &json!({"f:spec": {"f:d": {}}}));
-        let claimed = super::claimed(vec![nobody.clone(), repaired, ours]).unwrap();
-        let fields: Vec<_> = claimed.iter().map(|it| it.fields_v1.clone().unwrap().0).collect();
-        let spec = json!({"f:spec": {"f:a": {}, "f:c": {}, "f:d": {}}});
-        assert_eq!(fields, [json!({"f:metadata": {"f:b": {}}}), spec]);
-        assert_eq!(super::claimed(claimed), None, "once is enough");
-        assert_eq!(super::claimed(vec![nobody]), None, "it is not ours yet");
     }
 
     #[test]

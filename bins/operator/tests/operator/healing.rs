@@ -127,24 +127,6 @@ async fn a_spec_that_is_refused_costs_nobody_what_is_theirs() {
     assert!(!after["spec"]["selector"].is_null(), "and what is ours comes back");
 }
 
-/// As the API server says of a key that is in `data` and in `binaryData`.
-#[tokio::test(start_paused = true)]
-async fn a_config_that_cannot_be_beside_ours_is_made_anew() {
-    let cluster = Cluster::with_objects().await;
-    let _operator = cluster.started().await;
-    let before = cluster.get("ConfigMap", "ruler");
-    let refused = Fault::answer(Status::failure(422, "Invalid", "data: Invalid value: duplicate"));
-    cluster
-        .server
-        .inject(refused.client(OPERATOR).on(Verb::Patch).path("/configmaps/ruler").times(1));
-    let hand =
-        json!({"data": {"events-ruler.yaml": null}, "binaryData": {"events-ruler.yaml": "e30="}});
-    cluster.edit("v1", "ConfigMap", "ruler", &hand).await;
-    cluster.quiet().await;
-    let after = cluster.get("ConfigMap", "ruler");
-    assert_eq!((&after["data"], &after["binaryData"]), (&before["data"], &json!(null)));
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_is_immutable_by_now_is_made_anew() {
     let cluster = Cluster::with_objects().await;
