@@ -263,7 +263,10 @@ async fn overwrite(
 
 /// Whether what is applied would be no object that there can be.
 fn is_invalid(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 422)
+    let kube::Error::Api(status) = error else { return false };
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    // With another uid it is another object by now, which is read anew.
+    status.code == 422 && !causes.any(|cause| cause.field == "metadata.uid")
 }
 
 /// Whether it is the operator that made an object, whatever became of its labels and owners.

@@ -51,15 +51,11 @@ fn is_ours(entry: &ManagedFieldsEntry) -> bool {
     entry.operation.as_deref() == Some("Apply") && entry.manager.as_deref() == Some(names::OPERATOR)
 }
 
-fn is_of_the_object(entry: &ManagedFieldsEntry) -> bool {
-    entry.subresource.as_deref().unwrap_or_default().is_empty()
-}
-
 /// The entries with the former operator's merged into ours; `None` if it has none.
 fn claimed(entries: Vec<ManagedFieldsEntry>) -> Option<Vec<ManagedFieldsEntry>> {
     let is_former = |entry: &ManagedFieldsEntry| {
         entry.operation.as_deref() == Some("Update")
-            && is_of_the_object(entry)
+            && entry.subresource.as_deref().unwrap_or_default().is_empty()
             && entry.manager.as_deref() == Some(FORMER_MANAGER)
     };
     let (former, mut kept): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_former);

@@ -52,6 +52,8 @@ Examples:
 struct Explained<'a> {
     rule: &'a Rule,
     fate: Fate<'a>,
+    /// Where it leads, if it is a route.
+    sinks: Vec<String>,
     condition: Condition,
     /// Whether the Event ends alerts of the rule, for rules that say by which condition.
     resolve: Option<Condition>,
@@ -96,8 +98,8 @@ struct Answer<'a> {
     #[serde(rename = "hasState")]
     has_state: bool,
     /// Where a route leads.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    sinks: Vec<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    sinks: &'a [String],
     condition: &'a str,
     tests: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -240,6 +242,7 @@ impl<'a> Explained<'a> {
         Self {
             rule,
             fate: fate(&condition.why),
+            sinks: spec.sinks,
             condition,
             resolve: of(spec.resolve, rule.explain_resolve(event)),
             expected: of(spec.absence.map(|it| it.expected), rule.explain_expected(event)),
@@ -254,7 +257,7 @@ impl<'a> Explained<'a> {
 
     /// With all conditions, or with the rule's own and those that hold.
     fn full(&self, all: bool) -> String {
-        let Self { rule, fate, condition, resolve, expected } = self;
+        let Self { rule, fate, sinks, condition, resolve, expected } = self;
         let verdict = match fate {
             Fate::Matched => paint(GOOD, "matches"),
             Fate::Dropped(by) => paint(BAD, &format!("would match, but `{by}` drops the Event")),
@@ -275,7 +278,7 @@ impl<'a> Explained<'a> {
         }
         if rule.kind() == Kind::Route {
             let to = if *fate == Fate::Matched { "what follows goes to" } else { "leads to" };
-            text += &["  ", to, " ", &rule.spec().sinks.join(", "), "\n"].concat();
+            text += &["  ", to, " ", &sinks.join(", "), "\n"].concat();
         }
         text += &condition.tests();
         for (condition, yes, no) in [
@@ -367,7 +370,7 @@ fn answer(event: &Event, explained: &[Explained<'_>]) -> Value {
 
 impl Explained<'_> {
     fn answer(&self) -> Answer<'_> {
-        let Self { rule, fate, condition, resolve, expected } = self;
+        let Self { rule, fate, sinks, condition, resolve, expected } = self;
         Answer {
             namespace: rule.namespace(),
             object: rule.object(),
@@ -382,7 +385,7 @@ impl Explained<'_> {
             },
             undecided: (*fate == Fate::TooCostly).then_some(Reason::TooCostly.as_str()),
             has_state: rule.has_state(),
-            sinks: rule.spec().sinks,
+            sinks,
             condition: &condition.text,
             tests: condition.answers(),
             resolve: resolve.as_ref().map(Condition::answer),
